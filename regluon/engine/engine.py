@@ -1,0 +1,97 @@
+"""The engine's contract: variables, tasks and waiting; and NaiveEngine, the synchronous reference."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from regluon.context import Context
+
+
+class Var:
+    """Something that tasks read and write: the engine keeps its order, its owner keeps the value.
+
+    `writer` is the unfinished task that will write it, `readers` are the unfinished tasks that
+    read it since, `error` is the failure that made its value unusable. `version` counts the writes
+    in place at the time they were issued, and `site` is the line that issued the last of them.
+    """
+
+    __slots__ = ("__weakref__", "error", "readers", "site", "version", "writer")
+
+    writer: "object | None"
+    readers: "list[object] | None"
+    error: BaseException | None
+    version: int
+    site: str | None
+
+    def __init__(self) -> None:
+        self.writer = None
+        self.readers = None
+        self.error = None
+        self.version = 0
+        self.site = None
+
+
+class Engine(ABC):
+    """When operators run. The engine sees closures and variables; it knows no operator and no array.
+
+    A variable in both `reads` and `writes` is updated in place. When a task fails, what it only
+    writes becomes unusable: every wait for it raises until it is written again. What it updates
+    keeps its last good value, and the error is raised once, at the next wait for anything.
+    """
+
+    name: str
+    inline: bool
+    """True where a pushed task is finished when `push` returns."""
+
+    @abstractmethod
+    def push(
+        self,
+        fn: Callable[[], None],
+        reads: Sequence[Var],
+        writes: Sequence[Var],
+        ctx: Context,
+        *,
+        priority: int = 0,
+        name: str = "",
+    ) -> None:
+        """Run `fn` once every variable it reads has been written; larger priorities go first."""
+
+    @abstractmethod
+    def wait_for_var(self, var: Var) -> None:
+        """Return when `var` has its value; raise the error of the task that should have written it."""
+
+    @abstractmethod
+    def wait_all(self) -> None:
+        """Return when every pushed task is finished; raise what failed, several as one ExceptionGroup."""
+
+
+class NaiveEngine(Engine):
+    """Runs every task at once on the caller's thread: the definition of what the others must compute."""
+
+    name = "NaiveEngine"
+    inline = True
+
+    def push(
+        self,
+        fn: Callable[[], None],
+        reads: Sequence[Var],
+        writes: Sequence[Var],
+        ctx: Context,
+        *,
+        priority: int = 0,
+        name: str = "",
+    ) -> None:
+        """Run `fn` now; what it raises reaches the caller directly."""
+        for var in reads:
+            if var.error is not None:
+                raise var.error
+        fn()
+        for var in writes:
+            var.error = None
+
+    def wait_for_var(self, var: Var) -> None:
+        """Everything has run already; only a failure can be left."""
+        if var.error is not None:
+            raise var.error
+
+    def wait_all(self) -> None:
+        """Everything has run already."""

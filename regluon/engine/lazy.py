@@ -1,0 +1,135 @@
+"""LazyEngine: one thread that runs nothing until a value is read, which exposes every lateness bug."""
+
+import itertools
+import traceback
+from collections.abc import Callable, Sequence
+
+from regluon.context import Context
+from regluon.engine.engine import Engine, Var
+
+
+class Task:
+    """A pushed closure and the tasks that must run before it."""
+
+    __slots__ = ("after", "fn", "name", "number", "reads", "writes")
+
+    def __init__(
+        self, number: int, fn: Callable[[], None], reads: Sequence[Var], writes: Sequence[Var]
+    ) -> None:
+        self.number = number
+        self.fn: Callable[[], None] | None = fn
+        self.reads: tuple[Var, ...] = tuple(reads)
+        self.writes: tuple[Var, ...] = tuple(writes)
+        self.after: tuple[Task, ...] = ()
+        self.name = ""
+
+
+class LazyEngine(Engine):
+    """Keeps pushed tasks until somebody waits, then runs just what that value needs, oldest first.
+
+    `limit` bounds the tasks kept: beyond it the oldest half is run, so that a loop that never
+    reads a value does not grow without end.
+    """
+
+    name = "LazyEngine"
+    inline = False
+
+    def __init__(self, limit: int = 20_000) -> None:
+        self.limit = limit
+        self._numbers = itertools.count()
+        self._pending: dict[int, Task] = {}
+        self._failures: list[BaseException] = []
+
+    def push(
+        self,
+        fn: Callable[[], None],
+        reads: Sequence[Var],
+        writes: Sequence[Var],
+        ctx: Context,
+        *,
+        priority: int = 0,
+        name: str = "",
+    ) -> None:
+        """Keep `fn` with its place in the order of every variable it touches."""
+        task = Task(next(self._numbers), fn, reads, writes)
+        task.name = name
+        after: dict[int, Task] = {}
+        for var in task.reads:
+            _add(after, var.writer)
+        for var in task.writes:
+            _add(after, var.writer)
+            for reader in var.readers or ():
+                _add(after, reader)
+        task.after = tuple(after.values())
+        for var in task.reads:
+            if var.readers is None:
+                var.readers = []
+            var.readers.append(task)
+        for var in task.writes:
+            var.writer = task
+            var.readers = None
+        self._pending[task.number] = task
+        if len(self._pending) > self.limit:
+            oldest = list(itertools.islice(self._pending.values(), self.limit // 2))
+            for old in oldest:
+                self._run(old)
+
+    def wait_for_var(self, var: Var) -> None:
+        """Run what the value of `var` needs, in the order of pushing."""
+        if isinstance(var.writer, Task):
+            for task in _needed(var.writer):
+                self._run(task)
+        if var.error is not None:
+            self._failures = [error for error in self._failures if error is not var.error]
+            raise var.error
+        if self._failures:
+            raise self._failures.pop(0)
+
+    def wait_all(self) -> None:
+        """Run everything."""
+        for task in list(self._pending.values()):
+            self._run(task)
+        failures, self._failures = self._failures, []
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise BaseExceptionGroup("several operators failed", failures)
+
+    def _run(self, task: Task) -> None:
+        fn, task.fn = task.fn, None
+        if fn is None:
+            return
+        del self._pending[task.number]
+        error = next((var.error for var in task.reads if var.error is not None), None)
+        if error is None:
+            try:
+                fn()
+            except Exception as raised:  # it belongs to whoever reads the outputs
+                error = raised
+                traceback.clear_frames(raised.__traceback__)
+                self._failures.append(raised)
+        for var in task.writes:
+            if var not in task.reads:
+                var.error = error
+            if var.writer is task:
+                var.writer = None
+        for var in task.reads:
+            if var.readers is not None and task in var.readers:
+                var.readers.remove(task)
+        task.reads = task.writes = task.after = ()
+
+
+def _add(tasks: dict[int, Task], task: object) -> None:
+    if isinstance(task, Task) and task.fn is not None:
+        tasks[task.number] = task
+
+
+def _needed(last: Task) -> list[Task]:
+    found = {last.number: last}
+    stack = [last]
+    while stack:
+        for task in stack.pop().after:
+            if task.fn is not None and task.number not in found:
+                found[task.number] = task
+                stack.append(task)
+    return [found[number] for number in sorted(found)]

@@ -1,0 +1,66 @@
+"""Data types by any name that users know: NumPy's, torch's, MXNet's strings and type numbers."""
+
+from typing import Any
+
+import numpy as onp
+import torch
+
+from regluon.base import DTypeError, nearest
+
+
+_NAMES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "uint8": torch.uint8,
+    "int8": torch.int8,
+    "int32": torch.int32,
+    "int64": torch.int64,
+    "bool": torch.bool,
+    "int16": torch.int16,
+}
+_STRINGS = {dtype: name for name, dtype in _NAMES.items()}
+_CACHE: dict[Any, torch.dtype] = {}
+
+
+def torch_dtype(dtype: Any) -> torch.dtype:
+    """Return the torch dtype that `dtype` (string, NumPy dtype or scalar type, Python type, torch dtype) names.
+
+    >>> torch_dtype("float32") is torch_dtype(onp.float32) is torch.float32
+    True
+    """
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    found = _CACHE.get(dtype)
+    if found is None:
+        found = _CACHE[dtype] = _lookup(dtype)
+    return found
+
+
+def _lookup(dtype: Any) -> torch.dtype:
+    if isinstance(dtype, str) and dtype in _NAMES:
+        return _NAMES[dtype]
+    try:
+        name = onp.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in _NAMES:
+        raise DTypeError(f"unknown dtype {dtype!r}{nearest(name, _NAMES)}")
+    return _NAMES[name]
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return MXNet's name of a torch dtype, such as `"float32"`."""
+    return _STRINGS[dtype] if dtype in _STRINGS else str(dtype).removeprefix("torch.")
+
+
+def numpy_dtype(dtype: torch.dtype) -> Any:
+    """Return what `array.dtype` shows: NumPy's scalar type, or the name `"bfloat16"` that NumPy lacks."""
+    name = dtype_name(dtype)
+    return name if name == "bfloat16" else onp.dtype(name).type
+
+
+def is_float(dtype: torch.dtype) -> bool:
+    """Say whether values of this type can have gradients."""
+    return dtype.is_floating_point

@@ -1,0 +1,191 @@
+"""The operator record and `@register`: the one table that every front end reads."""
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from regluon.base import MXNetError, nearest
+
+
+class Spec(NamedTuple):
+    """What is known of an array before it is computed."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+Infer = Callable[..., tuple[Spec, ...]]
+Parse = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """One operator: what it computes, what it is called, and all that the door must know of it.
+
+    `fn` is a pure function of torch tensors. Its parameters annotated `Tensor` are arrays, those
+    called `device`, `generator`, `training` are given by the door, all others are attributes.
+    """
+
+    name: str
+    fn: Callable[..., Any]
+    names: Mapping[str, tuple[str, ...]]  # namespace ("nd", "np.random", ...) to public names
+    symbol: str  # the name in MXNet's symbol.json, or "" where it has none
+    arrays: tuple[str, ...]
+    variadic: bool
+    attrs: Mapping[str, Any]  # attribute to default; inspect.Parameter.empty where required
+    parsers: Mapping[str, Parse]  # attribute to a parser of MXNet's attribute strings
+    outputs: int | Callable[..., int]
+    mutates: tuple[str, ...]  # array parameters written in place
+    view: str  # may the result share the first array's storage? "" | "lazy copy" | "write through"
+    differentiable: tuple[str, ...]
+    random: bool
+    training: bool
+    creates: bool
+    dynamic: bool  # the output shape depends on values: the call waits for its inputs
+    infer: Infer
+    check: Callable[..., None] | None  # value checks made on the device before the kernel
+    doc: str
+
+    def __repr__(self) -> str:
+        return f"<operator {self.name}>"
+
+
+TABLE: dict[str, Op] = {}
+"""Every operator by its unique name."""
+
+NAMESPACES: dict[str, dict[str, Op]] = {}
+"""The public names: namespace to name to operator."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+_GIVEN = ("device", "generator", "training")
+
+
+def register(
+    infer: Infer,
+    *,
+    nd: str = "",
+    np: str = "",
+    npx: str = "",
+    also: Mapping[str, str] | None = None,
+    symbol: str = "",
+    outputs: int | Callable[..., int] = 1,
+    mutates: str = "",
+    view: str = "",
+    differentiable: str | None = None,
+    dynamic: bool = False,
+    check: Callable[..., None] | None = None,
+) -> Callable[[F], F]:
+    """Record a function as an operator under blank-separated public names per namespace.
+
+    `also` gives further namespaces, such as `{"np.random": "uniform"}`. `differentiable` lists the
+    array parameters that have gradients: all by default, none if it is an empty string. `view` says
+    that the result may share storage with the first array: as a "lazy copy", which the door copies
+    before either is written, or to "write through".
+    """
+
+    def record(fn: F) -> F:
+        arrays, variadic, attrs, parsers, given = _read_signature(fn)
+        spaces = {"nd": nd, "np": np, "npx": npx, **(also or {})}
+        op = Op(
+            name=fn.__name__,
+            fn=fn,
+            names={space: tuple(names.split()) for space, names in spaces.items() if names},
+            symbol=symbol,
+            arrays=arrays,
+            variadic=variadic,
+            attrs=attrs,
+            parsers=parsers,
+            outputs=outputs,
+            mutates=tuple(mutates.split()),
+            view=view,
+            differentiable=arrays if differentiable is None else tuple(differentiable.split()),
+            random="generator" in given,
+            training="training" in given,
+            creates="device" in given,
+            dynamic=dynamic,
+            infer=infer,
+            check=check,
+            doc=inspect.getdoc(fn) or "",
+        )
+        _enter(op)
+        return fn
+
+    return record
+
+
+def _enter(op: Op) -> None:
+    if op.name in TABLE:
+        raise MXNetError(f"two operators are called {op.name!r}")
+    TABLE[op.name] = op
+    for space, names in op.names.items():
+        table = NAMESPACES.setdefault(space, {})
+        for name in names:
+            if name in table:
+                raise MXNetError(f"{space}.{name} is both {table[name].name} and {op.name}")
+            table[name] = op
+
+
+def find(namespace: str, name: str) -> Op:
+    """Return the operator that `namespace` knows as `name`, or raise with the nearest names."""
+    table = NAMESPACES[namespace]
+    if name not in table:
+        raise MXNetError(f"{namespace} has no operator {name!r}{nearest(name, table)}")
+    return table[name]
+
+
+def _read_signature(
+    fn: Callable[..., Any],
+) -> tuple[tuple[str, ...], bool, dict[str, Any], dict[str, Parse], list[str]]:
+    arrays: list[str] = []
+    attrs: dict[str, Any] = {}
+    parsers: dict[str, Parse] = {}
+    given: list[str] = []
+    variadic = False
+    for name, parameter in inspect.signature(fn).parameters.items():
+        kind = inspect.formatannotation(parameter.annotation)
+        if name in _GIVEN:
+            given.append(name)
+        elif "Tensor" in kind:
+            arrays.append(name)
+            variadic = variadic or parameter.kind is parameter.VAR_POSITIONAL
+        else:
+            attrs[name] = parameter.default
+            parsers[name] = _PARSERS.get(kind, parse_literal)
+    return tuple(arrays), variadic, attrs, parsers, given
+
+
+def parse_literal(text: str) -> Any:
+    """Read an attribute of symbol.json: a number, tuple, None, boolean or a bare word.
+
+    >>> parse_literal("(3, 3)"), parse_literal("True"), parse_literal("relu")
+    ((3, 3), True, 'relu')
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def parse_bool(text: str) -> bool:
+    """Read a truth value in any of MXNet's spellings.
+
+    >>> parse_bool("1"), parse_bool("False")
+    (True, False)
+    """
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in known:
+        raise MXNetError(f"{text!r} is not a truth value")
+    return known[text.lower()]
+
+
+_PARSERS: dict[str, Parse] = {"bool": parse_bool, "int": int, "float": float, "str": str}
+
+
+def spec_of(tensor: Tensor) -> Spec:
+    """Return the shape and dtype of a tensor."""
+    return Spec(tuple(tensor.shape), tensor.dtype)
