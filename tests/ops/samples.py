@@ -1,0 +1,238 @@
+"""What a sample of an operator is, how samples are found, and how one is evaluated.
+
+A sample is one public call. It is written once, in `samples_<family>.py`, as
+
+    from tests.ops.samples import Sample, floats, ints
+
+    SAMPLES = [
+        Sample("nd.sum", (floats(2, 3),), {"axis": 1}),
+        Sample("nd:+", (2, floats(2, 3))),
+    ]
+
+and run twice: by `tools/make_golden.py` under MXNet 1.9.1, which writes what came out to
+`tests/golden/ops_<family>.npz`, and by `tests/ops/test_ops.py` under regluon, which compares.
+So this file and the families import NumPy only, and both libraries are handed in as `mx`.
+"""
+
+import hashlib
+import importlib
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as onp
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One call of a public name, and what is to be compared.
+
+    `call` is one of
+    - a function: `"nd.sum"`, `"np.linalg.norm"`, `"npx.relu"`;
+    - an operator of Python, applied to `args`: `"nd:+"`, `"np:neg"`, `"np:@"` (see `OPERATORS`);
+    - indexing: `"nd:[]"` with args (x, key), `"nd:[]="` with args (x, key, value), which gives x;
+    - a method or property of the first argument: `"nd:.sum"`, `"np:.T"`.
+
+    NumPy arrays anywhere in `args` and `attrs` (also inside lists and tuples) become arrays of the
+    namespace; everything else is passed as it is. All floating-point ones get a gradient.
+    """
+
+    call: str
+    args: tuple[Any, ...] = ()
+    attrs: dict[str, Any] = field(default_factory=dict)
+    grad: bool = True  # has gradients: compared with MXNet's, and with finite differences
+    differs: str = ""  # why our result is another than MXNet's; nothing is compared with MXNet then
+    want: Any = None  # our result if it differs: a NumPy array, or a list of them
+    error: str = ""  # the class of the error that we raise
+    rtol: float | None = None  # instead of 1e-5 (float32), 1e-10 (float64), 1e-2 (float16)
+    random: bool = False  # only shapes and dtypes are compared
+    train: bool = False  # recorded in training mode (dropout, batch norm)
+    id: str = ""  # a word for the test's name
+
+    @property
+    def space(self) -> str:
+        """The kind of arrays: `"nd"`, `"np"` or `"npx"`."""
+        return self.call.replace(":", ".").split(".")[0]
+
+    def arrays(self) -> list[onp.ndarray]:
+        """All arrays of the call, in the order in which gradients are listed."""
+        found: list[onp.ndarray] = []
+        _walk((self.args, tuple(self.attrs.values())), lambda array: found.append(array) or array)
+        return found
+
+    def digest(self) -> str:
+        """Change when the call, an array or an attribute does, so that an old golden file shows."""
+        text = repr((self.call, self.grad, self.random, self.train, sorted(self.attrs)))
+        seen = hashlib.sha256(text.encode())
+        _walk(
+            (self.args, [self.attrs[k] for k in sorted(self.attrs)]), identity, leaf=seen_by(seen)
+        )
+        return seen.hexdigest()[:16]
+
+
+@dataclass
+class Outcome:
+    """What came out of a sample: arrays of NumPy, or the message of an error."""
+
+    outputs: list[onp.ndarray] = field(default_factory=list)
+    grads: list[onp.ndarray] = field(default_factory=list)  # of the float arrays, in order
+    changed: dict[int, onp.ndarray] = field(default_factory=dict)  # inputs written by the call
+    error: str = ""
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "@": operator.matmul,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "neg": operator.neg,
+    "abs": operator.abs,
+    "~": operator.invert,
+    "[]": operator.getitem,
+    "+=": operator.iadd,
+    "-=": operator.isub,
+    "*=": operator.imul,
+    "/=": operator.itruediv,
+}
+
+
+def floats(*shape: int, dtype: str = "float32", low: float = -1, high: float = 1, seed: int = 0):
+    """Return uniform numbers that depend only on the arguments."""
+    drawn = onp.random.RandomState(seed + 1000 * len(shape)).uniform(low, high, shape)
+    return onp.asarray(drawn, dtype)
+
+
+def ints(*shape: int, dtype: str = "int32", low: int = 0, high: int = 10, seed: int = 0):
+    """Return whole numbers from `low` to `high - 1` of any dtype, depending only on the arguments."""
+    return onp.asarray(onp.random.RandomState(seed + len(shape)).randint(low, high, shape), dtype)
+
+
+def head(shape: tuple[int, ...], dtype: Any) -> onp.ndarray:
+    """Return the fixed gradient that flows into an output of this shape."""
+    return onp.asarray(onp.random.RandomState(7).uniform(0.5, 1.5, shape), dtype)
+
+
+def families() -> dict[str, list[Sample]]:
+    """Return the samples of every `samples_<family>.py` by family."""
+    here = Path(__file__).parent
+    names = sorted(path.stem for path in here.glob("samples_*.py"))
+    return {
+        name.removeprefix("samples_"): importlib.import_module(f"tests.ops.{name}").SAMPLES
+        for name in names
+    }
+
+
+def keyed(samples: list[Sample]) -> Iterator[tuple[str, Sample]]:
+    """Name the samples of one family: the call, then its number among those of the same call."""
+    counts: dict[str, int] = {}
+    for sample in samples:
+        number = counts[sample.call] = counts.get(sample.call, 0) + 1
+        yield f"{sample.call}#{number}", sample
+
+
+def evaluate(sample: Sample, mx: Any) -> Outcome:
+    """Make the call with the library `mx` (MXNet or regluon); errors are raised."""
+    numpy_like = sample.space != "nd"
+    (mx.npx.set_np if numpy_like else mx.npx.reset_np)()
+    space = mx.np if numpy_like else mx.nd
+    inputs: list[Any] = []
+
+    def wrap(array: onp.ndarray) -> Any:
+        inputs.append(space.array(array, dtype=array.dtype))
+        return inputs[-1]
+
+    args, attrs = _walk((sample.args, sample.attrs), wrap)
+    leaves = [x for x in inputs if sample.grad and onp.issubdtype(x.dtype, onp.floating)]
+    for leaf in leaves:
+        leaf.attach_grad()
+    if sample.grad or sample.train:
+        with mx.autograd.record(train_mode=sample.train):
+            outputs = _flat(_function(sample.call, mx)(*args, **attrs))
+    else:
+        outputs = _flat(_function(sample.call, mx)(*args, **attrs))
+    if leaves:
+        ends = [out for out in outputs if onp.issubdtype(out.dtype, onp.floating)]
+        heads = [space.array(head(out.shape, out.dtype), dtype=out.dtype) for out in ends]
+        mx.autograd.backward(ends, heads)
+    return Outcome(
+        outputs=[numpy_of(out) for out in outputs],
+        grads=[numpy_of(leaf.grad) for leaf in leaves],
+        changed={
+            at: numpy_of(now)
+            for at, (now, was) in enumerate(zip(inputs, sample.arrays(), strict=True))
+            if not onp.array_equal(numpy_of(now), was, equal_nan=was.dtype.kind == "f")
+        },
+    )
+
+
+def numpy_of(value: Any) -> onp.ndarray:
+    """Return a result as a NumPy array."""
+    return value.asnumpy() if hasattr(value, "asnumpy") else onp.asarray(value)
+
+
+def _function(call: str, mx: Any) -> Callable[..., Any]:
+    if ":" not in call:
+        found = mx
+        for part in call.split("."):
+            found = getattr(found, part)
+        return found
+    form = call.split(":")[1]
+    if form == "[]=":
+        return _setitem
+    return _member(form[1:]) if form.startswith(".") else OPERATORS[form]
+
+
+def _setitem(array: Any, key: Any, value: Any) -> Any:
+    array[key] = value
+    return array
+
+
+def _member(name: str) -> Callable[..., Any]:
+    def call(array: Any, *args: Any, **attrs: Any) -> Any:
+        found = getattr(array, name)
+        return found(*args, **attrs) if callable(found) else found
+
+    return call
+
+
+def _flat(result: Any) -> list[Any]:
+    return list(result) if isinstance(result, (list, tuple)) else [result]
+
+
+def identity(value: Any) -> Any:
+    """Return the value."""
+    return value
+
+
+def seen_by(digest: Any) -> Callable[[Any], Any]:
+    """Return a function that adds a value to a digest."""
+
+    def add(value: Any) -> Any:
+        if isinstance(value, onp.ndarray):
+            digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
+        else:
+            digest.update(repr(value).encode())
+        return value
+
+    return add
+
+
+def _walk(value: Any, array: Callable[[Any], Any], leaf: Callable[[Any], Any] = identity) -> Any:
+    """Rebuild nested containers with `array` applied to arrays and then `leaf` to every leaf."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_walk(item, array, leaf) for item in value)
+    if isinstance(value, dict):
+        return {key: _walk(item, array, leaf) for key, item in value.items()}
+    return leaf(array(value) if isinstance(value, onp.ndarray) else value)
