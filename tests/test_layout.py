@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.gen_env import TARGET as ENV_PAGE, page as env_page
+from tools.gen_docs import pages, role
 from tools.size import FOLDERS, sizes
 
 
@@ -136,8 +136,16 @@ def test_no_registry_host_is_in_the_tree():
     assert lines_matching(HOSTS) == []
 
 
-def test_the_page_of_environment_variables_is_current():
-    assert ENV_PAGE.read_text(encoding="utf-8") == env_page(), "run: python tools/gen_env.py"
+@pytest.mark.parametrize(("path", "text"), pages().items(), ids=lambda item: Path(item).name)
+def test_the_generated_pages_are_current(path, text):
+    assert path.read_text(encoding="utf-8") == text, "run: python tools/gen_docs.py"
+
+
+def test_every_file_of_the_package_says_in_its_first_line_what_it_is_for():
+    silent = [
+        path for path in python_files("regluon") if path.name != "__init__.py" and not role(path)
+    ]
+    assert not silent
 
 
 def test_the_test_command_of_the_readme_is_part_of_make_check():
