@@ -93,6 +93,11 @@ def test_file_names_are_nouns_and_not_drawers():
     assert not found
 
 
+def test_every_folder_of_the_package_has_an_init_file():
+    folders = {path.parent for path in python_files("regluon")}
+    assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
+
+
 def test_every_import_of_the_package_is_at_the_top_of_its_file_and_absolute():
     found = []
     for name, tree in package_trees():

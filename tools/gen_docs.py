@@ -38,9 +38,10 @@ def file_list(package: Path) -> str:
     """Return one table per folder of the package: file and role."""
     parts = []
     for folder in sorted({item.parent for item in package.rglob("*.py")}):
-        files = sorted(item for item in folder.glob("*.py") if item.name != "__init__.py")
+        init = folder / "__init__.py"
+        files = sorted(item for item in folder.glob("*.py") if item != init)
         title = f"### `{folder.relative_to(package.parent).as_posix()}/`\n\n"
-        summary = role(folder / "__init__.py")
+        summary = role(init) if init.exists() else ""
         rows = [f"| `{item.name}` | {role(item)} |\n" for item in files]
         table = "| file | role |\n|---|---|\n" + "".join(rows) if rows else ""
         parts.append(title + (f"{summary}.\n\n" if summary else "") + table)
