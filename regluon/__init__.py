@@ -1,0 +1,17 @@
+"""regluon: MXNet Gluon's programming model on PyTorch's kernels."""
+
+from regluon import autograd as autograd, context as context, engine as engine
+from regluon import nd as nd, np as np, npx as npx, random as random
+from regluon.base import MXNetError as MXNetError
+from regluon.context import (
+    Context as Context,
+    cpu as cpu,
+    cpu_pinned as cpu_pinned,
+    current_context as current_context,
+    gpu as gpu,
+    gpu_memory_info as gpu_memory_info,
+    num_gpus as num_gpus,
+)
+
+
+__version__ = "0.1.0"

@@ -27,6 +27,10 @@ class DTypeError(MXNetError, TypeError):
     """Data types do not fit the operator."""
 
 
+class OutOfRangeError(MXNetError, IndexError):
+    """An index or label does not exist in what it is used on."""
+
+
 class FormatError(MXNetError, ValueError):
     """A file is not what it claims to be, is damaged, or asks for more than it holds."""
 
@@ -135,7 +139,9 @@ class Registry(Generic[T]):
         try:
             return self._items[name.lower()]
         except KeyError:
-            hint = nearest(name.lower(), self._items) or f"; known: {', '.join(sorted(self._items))}"
+            hint = (
+                nearest(name.lower(), self._items) or f"; known: {', '.join(sorted(self._items))}"
+            )
             raise MXNetError(f"unknown {self.kind} {name!r}{hint}") from None
 
     def names(self) -> list[str]:

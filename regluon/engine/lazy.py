@@ -108,8 +108,9 @@ class LazyEngine(Engine):
                 error = raised
                 traceback.clear_frames(raised.__traceback__)
                 self._failures.append(raised)
+        updated = {id(var) for var in task.reads}
         for var in task.writes:
-            if var not in task.reads:
+            if id(var) not in updated:
                 var.error = error
             if var.writer is task:
                 var.writer = None

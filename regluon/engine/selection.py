@@ -10,13 +10,20 @@ ENGINES.register(NaiveEngine)
 ENGINES.register(LazyEngine)
 
 
-class _Selected:
-    engine: Engine
+class Selected:
+    """Holds the engine in use."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+
+selected = Selected(ENGINES.get(env("MXNET_ENGINE_TYPE"))())
+"""The one holder: the door looks here at every call."""
 
 
 def get() -> Engine:
     """Return the engine in use."""
-    return _Selected.engine
+    return selected.engine
 
 
 def set_type(name: str) -> str:
@@ -26,12 +33,9 @@ def set_type(name: str) -> str:
     >>> set_type(previous)
     'LazyEngine'
     """
-    old = _Selected.engine
+    old = selected.engine
     kind = ENGINES.get(name)
     old.wait_all()
     if type(old) is not kind:
-        _Selected.engine = kind()
+        selected.engine = kind()
     return old.name
-
-
-_Selected.engine = ENGINES.get(env("MXNET_ENGINE_TYPE"))()

@@ -3,7 +3,7 @@
 import ast
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -50,6 +50,11 @@ class Op:
     infer: Infer
     check: Callable[..., None] | None  # value checks made on the device before the kernel
     doc: str
+    plain: bool = field(init=False)  # a call needs nothing but arrays and attributes
+
+    def __post_init__(self) -> None:
+        special = self.mutates or self.view or self.random or self.training or self.creates
+        object.__setattr__(self, "plain", not (special or self.dynamic or self.check))
 
     def __repr__(self) -> str:
         return f"<operator {self.name}>"

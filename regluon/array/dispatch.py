@@ -1,0 +1,427 @@
+"""The door: `invoke` is the only way from a call to an engine task; the recording flags live here."""
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as onp
+import torch
+from torch import Tensor
+
+from regluon import random
+from regluon.array.handle import Handle, Node, View
+from regluon.base import ContextError, DTypeError, MXNetError, ShapeError, user_line
+from regluon.context import Context, current_context
+from regluon.engine.selection import selected
+from regluon.ops.registry import TABLE, Op, Spec
+
+
+H = TypeVar("H", bound=Handle)
+_NUMBERS = (int, float, bool, onp.number, onp.bool_)
+
+
+CLASSES: dict[str, type[Handle]] = {}
+"""The array class of each namespace family, `nd` and `np`: entered where the classes are defined."""
+
+
+class _State(threading.local):
+    recording = False
+    training = False
+    numpy = False
+
+
+state = _State()
+"""This thread's flags: recording and training, which `autograd` switches, and `npx.set_np`'s."""
+
+
+def array_class() -> type[Handle]:
+    """Return the class of the arrays that layers and parameters make: NumPy's after `npx.set_np()`."""
+    return CLASSES["np" if state.numpy else "nd"]
+
+
+def invoke(
+    op: Op,
+    args: Sequence[Any],
+    attrs: dict[str, Any],
+    cls: type[H],
+    out: Any = None,
+    ctx: Context | None = None,
+) -> Any:
+    """Call an operator: return its result, or list of results, as arrays of class `cls`.
+
+    The first half is the short way for the common case, an unrecorded call of a plain operator
+    on finished arrays; everything else goes through `_Call`.
+    """
+    if op.plain and out is None and selected.engine.inline:
+        values = []
+        home = None
+        taped = False
+        for arg in args:
+            if isinstance(arg, Handle):
+                data = arg._data
+                values.append(arg.value() if data is None else data)
+                taped = taped or arg._node is not None
+                if home is None:
+                    home = arg._ctx
+                elif home is not arg._ctx:
+                    raise _mixed_contexts(op, args)
+            elif isinstance(arg, _NUMBERS):
+                values.append(arg)
+            else:
+                home = None
+                break
+        if home is not None and not (taped and state.recording):
+            try:
+                result = op.fn(*values, **attrs)
+            except Exception as error:
+                raise _located(error, op, args, attrs, user_line()) from error
+            if isinstance(result, Tensor):
+                return cls(result, home)
+            return [cls(item, home) for item in result]
+    return _Call(op, args, attrs, cls, ctx, out).issue()
+
+
+class _Call:
+    """One call of an operator on its way through the door, when the short way does not fit."""
+
+    __slots__ = (
+        "args", "arrays", "attrs", "cls", "copies", "ctx", "graph", "key", "op", "out", "recorded", "site",
+        "written",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        op: Op,
+        args: Sequence[Any],
+        attrs: dict[str, Any],
+        cls: type[Handle],
+        ctx: Context | None,
+        out: Any,
+    ) -> None:
+        self.op = op
+        self.cls = cls
+        self.attrs = attrs
+        self.site = ""
+        given = [arg for arg in _flat(args) if isinstance(arg, Handle)]
+        given += [array for array in _out_list(out) if not given]
+        self.ctx = ctx or (given[0]._ctx if given else current_context())
+        self.args = tuple(self._argument(arg) for arg in args)
+        self.arrays = [arg for arg in _flat(self.args) if isinstance(arg, Handle)]
+        if not op.creates and any(array._ctx is not self.ctx for array in self.arrays):
+            raise _mixed_contexts(op, self.args)
+        if op.training:
+            self.attrs.setdefault("training", state.training)
+        self.key = random.next_key(self.ctx, op.name) if op.random else 0
+        self.out: list[Handle] = _out_list(out)
+        self.written = self._mutated() + self.out
+        self.recorded = self._is_recorded()
+        self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()
+        self.copies: list[Handle] = []
+        if self.written:
+            self._before_write()
+
+    def _argument(self, arg: Any) -> Any:
+        """Turn lists, NumPy arrays and tensors given for an array into arrays on the call's context."""
+        if arg is None or isinstance(arg, (Handle, *_NUMBERS)):
+            return arg
+        if isinstance(arg, (list, tuple)) and any(isinstance(item, Handle) for item in arg):
+            return list(arg)
+        return self.cls(as_tensor(arg, None, self.ctx.device), self.ctx)
+
+    def _mutated(self) -> list[Handle]:
+        named = dict(zip(self.op.arrays, self.args, strict=False))
+        return [array for name in self.op.mutates for array in _flat((named[name],))]
+
+    def _is_recorded(self) -> bool:
+        if not state.recording or not self.op.differentiable:
+            return False
+        if self.op.variadic:
+            return any(array.recorded() for array in self.arrays)
+        named = dict(zip(self.op.arrays, self.args, strict=False))
+        return any(
+            isinstance(arg, Handle) and arg.recorded()
+            for name in self.op.differentiable
+            for arg in _flat((named.get(name),))
+        )
+
+    def _before_write(self) -> None:
+        if state.recording:
+            for array in self.written:
+                if array.recorded():
+                    raise MXNetError(
+                        f"{self.op.name} writes in place to an array of shape {array.spec.shape} "
+                        "that is being recorded for gradients; compute a new array, or write "
+                        f"outside autograd.record() (at {user_line()})"
+                    )
+        site = user_line()
+        for array in self.written:
+            root = array.root
+            root.version += 1
+            root.site = site
+            self.copies += root.leave_shares()
+
+    def issue(self) -> Any:
+        """Run the call now, or queue it with the shapes of its results known."""
+        engine = selected.engine
+        if engine.inline or self.op.dynamic:
+            for array in self.arrays:
+                engine.wait_for_var(array.root)
+            self.site = user_line()
+            results = self._compute()
+            outputs = self.out or [self.cls(None, self.ctx) for _ in results]
+            self._finish(outputs, results)
+            return self._returned(outputs)
+        self.site = user_line()
+        outputs = self.out or [self.cls(None, self.ctx, spec) for spec in self._infer()]
+        self._link(outputs)
+
+        def task() -> None:
+            self._store(outputs, self._compute())
+
+        reads = [var for array in self.arrays for var in dict.fromkeys((array.root, array))]
+        writes = [root for array in self.written for root in (array.root,)] + self.copies
+        # What is only overwritten recovers from an earlier failure; what is updated does not.
+        pure = {id(array) for array in self.out if array._view is None}
+        reads += [var for var in writes if id(var) not in pure]
+        new = outputs if not self.out else []
+        engine.push(task, reads, [*writes, *new], self.ctx, name=self.op.name)
+        return self._returned(outputs)
+
+    def _returned(self, outputs: list[Handle]) -> Any:
+        if not outputs:
+            return None
+        return outputs[0] if len(outputs) == 1 and not self._many() else outputs
+
+    def _many(self) -> bool:
+        return callable(self.op.outputs)
+
+    def _infer(self) -> tuple[Spec, ...]:
+        specs = [_spec_argument(arg) for arg in self.args]
+        try:
+            return self.op.infer(*specs, **self.attrs)
+        except Exception as error:
+            raise _located(error, self.op, self.args, self.attrs, self.site) from error
+
+    def _compute(self) -> tuple[Tensor, ...]:
+        """Run the operator's function on tensors; part of the task."""
+        given: dict[str, Any] = {}
+        if self.op.creates:
+            given["device"] = self.ctx.device
+        if self.op.random:
+            given["generator"] = random.generator(self.key, self.ctx.device)
+        for array in self.copies:
+            array.own_storage()
+        values = [_value_argument(arg, self.graph) for arg in self.args]
+        try:
+            if self.op.check is not None:
+                self.op.check(*values, **self.attrs)
+            with torch.set_grad_enabled(self.recorded):
+                result = self.op.fn(*values, **self.attrs, **given)
+        except Exception as error:
+            raise _located(error, self.op, self.args, self.attrs, self.site) from error
+        if result is None:
+            return ()
+        return (result,) if isinstance(result, Tensor) else tuple(result)
+
+    def _finish(self, outputs: list[Handle], results: tuple[Tensor, ...]) -> None:
+        self._link(outputs)
+        self._store(outputs, results)
+
+    def _link(self, outputs: list[Handle]) -> None:
+        """Note in the handles what is known before the result: the graph, shared storage, views."""
+        if self.recorded:
+            parents = tuple(
+                array._node
+                for array in self.arrays
+                if array._node is not None and id(array) in self.graph
+            )
+            inputs = [(weakref.ref(a.root), a.root.version) for a in self.arrays]
+            for output in outputs:
+                output._node = Node(parents)
+                output._node.inputs = inputs
+        if self.op.view and outputs and not self.out:
+            outputs[0].share_with(self.arrays[0])
+
+    def _store(self, outputs: list[Handle], results: tuple[Tensor, ...]) -> None:
+        if self.out:
+            self._write_out(results)
+        for output, result in zip(outputs, results, strict=True):
+            if self.recorded and output._node is not None:
+                output._node.tensor = result
+            elif not self.out:
+                output._data = result
+
+    def _write_out(self, results: tuple[Tensor, ...]) -> None:
+        for array, result in zip(self.out, results, strict=True):
+            target = array.value()
+            if target.shape != result.shape:
+                error = ShapeError(
+                    f"out has shape {tuple(target.shape)}, the result {tuple(result.shape)}"
+                )
+                raise _located(error, self.op, self.args, self.attrs, self.site)
+            if result is not target:
+                target.copy_(result.detach())
+
+
+def invoke_view(op: Op, array: Handle, attrs: dict[str, Any], cls: type[H]) -> H:
+    """Return a view that writes through: `op` on `array`, applied anew to the base's storage."""
+    base, outer = (array, None) if array._view is None else (array._view.base, array._view.fn)
+
+    def part(tensor: Tensor) -> Tensor:
+        result: Tensor = op.fn(tensor if outer is None else outer(tensor), **attrs)
+        return result
+
+    if state.recording and array.recorded():
+        result: H = _Call(op, (array,), attrs, cls, None, None).issue()
+        result._shares = None
+    else:
+        try:
+            (spec,) = op.infer(array.spec, **attrs)
+        except Exception as error:
+            raise _located(error, op, (array,), attrs, user_line()) from error
+        result = cls(None, array._ctx, spec)
+    result._view = View(base, part)
+    return result
+
+
+def assign(op: Op, pure: Op, target: H, args: Sequence[Any], attrs: dict[str, Any]) -> None:
+    """Write part of `target` with `op`; a recorded value makes `target` recorded, as in MXNet."""
+    value = args[0]
+    if state.recording and isinstance(value, Handle) and value.recorded():
+        if target.recorded() or target._view is not None:
+            _Call(op, (target, *args), attrs, type(target), None, None)  # raises for recorded ones
+            raise MXNetError(f"a recorded value cannot be written into a view (at {user_line()})")
+        result = _Call(pure, (target, *args), dict(attrs), type(target), None, None).issue()
+        plain = same_storage(value, type(target), recorded=False)
+        _Call(op, (target, plain, *args[1:]), attrs, type(target), None, None).issue()
+        target._node = result._node
+        return
+    _Call(op, (target, *args), attrs, type(target), None, None).issue()
+
+
+def call(name: str, *args: Any, **attrs: Any) -> Any:
+    """Call the operator of this unique name; results have the class of the first array given."""
+    cls = next((type(arg) for arg in _flat(args) if isinstance(arg, Handle)), None)
+    return invoke(TABLE[name], args, attrs, cls or array_class())
+
+
+def same_storage(array: Handle, cls: type[H], *, recorded: bool) -> H:
+    """Return another handle of class `cls` on the storage of `array`, with its record or without."""
+    twin = cls(None, array._ctx, array.spec)
+    twin._view = View(array.root, _identity if array._view is None else array._view.fn)
+    if recorded:
+        twin._node = array._node
+    return twin
+
+
+def _identity(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def wait(array: Handle) -> None:
+    """Return when `array` has its value; raise what went wrong while computing it."""
+    selected.engine.wait_for_var(array.root)
+    if array._view is not None:
+        selected.engine.wait_for_var(array)
+
+
+def push(
+    fn: Callable[[], None],
+    reads: Sequence[Handle],
+    writes: Sequence[Handle],
+    ctx: Context,
+    name: str,
+) -> None:
+    """Queue work that is no operator, such as a backward pass, over arrays."""
+    selected.engine.push(
+        fn,
+        list(dict.fromkeys(array.root for array in reads)),
+        list(dict.fromkeys(array.root for array in writes)),
+        ctx,
+        name=name,
+    )
+
+
+def as_tensor(source: Any, dtype: torch.dtype | None, device: torch.device) -> Tensor:
+    """Copy a nested list, NumPy array, number or tensor to a new tensor; default dtype float32."""
+    if isinstance(source, Tensor):
+        return source.detach().to(device=device, dtype=dtype or source.dtype, copy=True)
+    try:
+        plain = onp.asarray(source)
+        if dtype is None and not isinstance(source, onp.ndarray):
+            plain = plain.astype(onp.float32)
+        kept = onp.ascontiguousarray(plain).reshape(plain.shape)
+        return torch.tensor(kept, dtype=dtype, device=device)
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"cannot make an array of {type(source).__name__}: {error}") from error
+
+
+def _flat(args: Sequence[Any]) -> Iterator[Any]:
+    for arg in args:
+        if isinstance(arg, (list, tuple)):
+            yield from arg
+        elif arg is not None:
+            yield arg
+
+
+def _out_list(out: Any) -> list[Handle]:
+    if out is None:
+        return []
+    return list(out) if isinstance(out, (list, tuple)) else [out]
+
+
+def _spec_argument(arg: Any) -> Any:
+    if isinstance(arg, Handle):
+        return arg.spec
+    return [item.spec for item in arg] if isinstance(arg, list) else arg
+
+
+def _value_argument(arg: Any, graph: set[int]) -> Any:
+    if isinstance(arg, Handle):
+        return arg.graph_value() if id(arg) in graph else arg.value()
+    return [_value_argument(item, graph) for item in arg] if isinstance(arg, list) else arg
+
+
+def _describe(arg: Any) -> str:
+    if isinstance(arg, Handle):
+        dtype = str(arg.spec.dtype).removeprefix("torch.")
+        return f"{dtype}{list(arg.spec.shape)}"
+    if isinstance(arg, list):
+        return (
+            "["
+            + ", ".join(_describe(item) for item in arg[:4])
+            + (", ...]" * (len(arg) > 4) or "]")
+        )
+    return repr(arg)
+
+
+def _located(
+    error: Exception, op: Op, args: Sequence[Any], attrs: dict[str, Any], site: str
+) -> Exception:
+    """Return the error with the operator, its shapes and the user's line in the message."""
+    shown = ", ".join(
+        [_describe(arg) for arg in args]
+        + [f"{k}={v!r}" for k, v in attrs.items() if v is not None and k != "training"]
+    )
+    message = f"{str(error).rstrip()}\n  in {op.name}({shown})\n  called at {site}"
+    kind = type(error) if isinstance(error, MXNetError) else MXNetError
+    return kind(message)
+
+
+def checked_context(ctx: Context | None) -> Context | None:
+    """Return a `ctx=` argument, or raise when it is something else, such as a torch device."""
+    if ctx is not None and not isinstance(ctx, Context):
+        raise ContextError(
+            f"ctx must be a context such as mx.cpu(), not {ctx!r} (at {user_line()})"
+        )
+    return ctx
+
+
+def _mixed_contexts(op: Op, args: Sequence[Any]) -> ContextError:
+    found = [array._ctx for array in _flat(args) if isinstance(array, Handle)]
+    names = " and ".join(dict.fromkeys(str(ctx) for ctx in found))
+    return ContextError(
+        f"{op.name} was given arrays on {names}; bring them together with "
+        f"x.as_in_context(ctx) (at {user_line()})"
+    )

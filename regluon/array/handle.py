@@ -1,0 +1,167 @@
+"""Handle: an array as the front end holds it, before and after its tensor exists."""
+
+import weakref
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from regluon.base import MXNetError
+from regluon.context import Context
+from regluon.engine.engine import Var
+from regluon.ops.registry import Spec, spec_of
+
+
+class Node:
+    """The place of one recorded array in the graph of recorded calls: known before any tensor is.
+
+    A leaf (made by `attach_grad`) has `grad` and `req`; other nodes have `parents`. `inputs` are
+    the arrays that the call read, with their versions then, so that a later write can be named.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "active",
+        "fresh",
+        "grad",
+        "inputs",
+        "leaf",
+        "parents",
+        "req",
+        "spent",
+        "tensor",
+    )
+
+    def __init__(self, parents: "tuple[Node, ...]" = ()) -> None:
+        self.parents = parents
+        self.tensor: Tensor | None = None
+        self.inputs: list[tuple[weakref.ref[Handle], int]] = []
+        self.leaf = False
+        self.spent = False
+        self.grad: Handle | None = None
+        self.req = "null"
+        self.active = False  # a leaf whose gradient regluon's own backward is computing
+        self.fresh = False  # a leaf whose gradient was computed since the trainer last used it
+
+
+class View:
+    """A part of another array's storage, found again whenever that array's tensor is another one."""
+
+    __slots__ = ("base", "fn", "seen", "tensor")
+
+    def __init__(self, base: "Handle", fn: Callable[[Tensor], Tensor]) -> None:
+        self.base = base
+        self.fn = fn
+        self.seen: Tensor | None = None
+        self.tensor: Tensor | None = None
+
+    def value(self) -> Tensor:
+        """Return the part as a tensor that shares the base's storage."""
+        base = self.base.value()
+        if self.seen is not base or self.tensor is None:
+            try:
+                self.tensor = self.fn(base)
+            except (
+                RuntimeError
+            ):  # torch cannot view this memory layout, so the base changes its own
+                base = self.base.make_contiguous()
+                self.tensor = self.fn(base)
+            self.seen = base
+        return self.tensor
+
+
+class Handle(Var):
+    """A variable of the engine together with shape, dtype, context and, once computed, a tensor.
+
+    `_data` is the plain tensor, never attached to torch's graph: None while it is not computed,
+    for views, and for recorded results, whose tensor is `_node.tensor`.
+    """
+
+    __slots__ = ("_ctx", "_data", "_node", "_shares", "_spec", "_view")
+
+    def __init__(self, data: Tensor | None, ctx: Context, spec: Spec | None = None) -> None:
+        self.writer = None
+        self.readers = None
+        self.error = None
+        self.version = 0
+        self.site = None
+        self._data = data
+        self._ctx = ctx
+        self._spec = spec
+        self._node: Node | None = None
+        self._view: View | None = None
+        self._shares: list[weakref.ref[Handle]] | None = None
+
+    @property
+    def root(self) -> "Handle":
+        """The array that owns the storage: itself, unless it is a view."""
+        return self if self._view is None else self._view.base
+
+    def value(self) -> Tensor:
+        """Return the plain tensor, which must be computed already."""
+        data = self._data
+        if data is not None:
+            return data
+        if self._view is not None:
+            return self._view.value()
+        if self._node is not None and self._node.tensor is not None:
+            self._data = self._node.tensor.detach()
+            return self._data
+        raise MXNetError("this array has no value yet: it was read before its task ran")
+
+    def graph_value(self) -> Tensor:
+        """Return the tensor that carries gradients if the array is recorded, else the plain one."""
+        node = self._node
+        return self.value() if node is None or node.tensor is None else node.tensor
+
+    @property
+    def spec(self) -> Spec:
+        """Shape and dtype, known at once."""
+        if self._spec is None:
+            self._spec = spec_of(self.value())
+        return self._spec
+
+    def recorded(self) -> bool:
+        """Say whether gradients flow through this array when it is used under `record`."""
+        return self._node is not None and not self._node.spent
+
+    def make_contiguous(self) -> Tensor:
+        """Bring the storage into row-major order, values and gradient identity unchanged."""
+        plain = self.value().contiguous()
+        node = self._node
+        if node is not None and node.leaf and node.tensor is not None:
+            node.tensor.data = plain
+            plain = node.tensor.detach()
+        self._data = plain
+        return plain
+
+    def share_with(self, base: "Handle") -> None:
+        """Note that this array's tensor may use the storage of `base`: writers copy first."""
+        root = base.root
+        if root._shares is None:
+            root._shares = [weakref.ref(root)]
+        self._shares = root._shares
+        root._shares.append(weakref.ref(self))
+
+    def leave_shares(self) -> "list[Handle]":
+        """Before a write: return the arrays (perhaps itself) that need a copy of their own now."""
+        shares, self._shares = self._shares, None
+        if shares is None:
+            return []
+        alive = [member for ref in shares if (member := ref()) is not None]
+        if shares[0]() is self:
+            others = [member for member in alive if member is not self]
+            for member in others:
+                member._shares = None
+            return others
+        shares[:] = [ref for ref in shares if ref() is not self]
+        return [self] if len(alive) > 1 else []
+
+    def own_storage(self) -> None:
+        """Copy the tensor into storage of its own."""
+        self._data = self.value().clone(memory_format=torch.preserve_format)
+
+
+def store(array: Handle, tensor: Tensor) -> None:
+    """Give a plain result to its array."""
+    array._data = tensor

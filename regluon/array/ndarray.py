@@ -1,0 +1,288 @@
+"""NDArray: the array that users hold; its waiting points, views, copies and gradients."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as onp
+import torch
+from torch import Tensor
+
+from regluon.array import dispatch, tape
+from regluon.array.handle import Handle
+from regluon.array.key import contiguous, normalize
+from regluon.base import MXNetError, ShapeError, user_line
+from regluon.context import Context
+from regluon.ops.dtype import numpy_dtype, torch_dtype
+from regluon.ops.methods import OperatorMixin
+from regluon import ops
+from regluon.ops.registry import NAMESPACES, Op
+from regluon.ops.reshape import infer_reshape
+
+
+class NDArray(Handle, OperatorMixin):
+    """An array on a context, with MXNet's `nd` semantics.
+
+    Shape, dtype and context are known at once; the values are computed by the engine, and only
+    reading them (`asnumpy`, `asscalar`, printing, `wait_to_read`) waits.
+
+    >>> import regluon as mx
+    >>> x = mx.nd.array([[1, 2], [3, 4]])
+    >>> (x * 2 + 1).sum().asscalar()
+    24.0
+    """
+
+    __slots__ = ()
+    __hash__ = OperatorMixin.__hash__
+    __array_priority__ = 1000.0
+    __array_ufunc__ = None  # NumPy leaves mixed expressions to our reflected operators
+
+    _space: ClassVar[str] = "nd"
+    _ops: ClassVar[Mapping[str, Op]] = NAMESPACES["nd"]
+    _internal: ClassVar[Mapping[str, Op]] = NAMESPACES["nd._internal"]
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Every function named in `ops/methods.py` is a method; the stubs have them in full."""
+
+    def _invoke(self, name: str, *args: Any, out: Any = None) -> Any:
+        return dispatch.invoke(self._ops[name], args, {}, type(self), out)
+
+    def _call(self, name: str, *args: Any, **attrs: Any) -> Any:
+        return dispatch.invoke(self._internal[name], (self, *args), attrs, type(self))
+
+    # What is known at once
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of every axis."""
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the elements as a NumPy scalar type."""
+        return numpy_dtype(self.spec.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.spec.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(onp.prod(self.spec.shape, dtype=onp.int64))
+
+    @property
+    def context(self) -> Context:
+        """Where the array lives."""
+        return self._ctx
+
+    ctx = context
+
+    @property
+    def stype(self) -> str:
+        """The storage type; always `"default"`, which is dense."""
+        return "default"
+
+    # Reading values: these wait
+
+    def wait_to_read(self) -> None:
+        """Return when the value is computed; raise what went wrong on the way."""
+        dispatch.wait(self)
+
+    def asnumpy(self) -> Any:
+        """Return a copy as a NumPy array (bfloat16 becomes float32)."""
+        dispatch.wait(self)
+        tensor = self.value()
+        if tensor.dtype == torch.bfloat16:
+            tensor = tensor.float()
+        return onp.array(tensor.cpu().numpy(), order="C")
+
+    def asscalar(self) -> Any:
+        """Return the only element as a NumPy scalar."""
+        if self.size != 1:
+            raise ShapeError(
+                f"only an array of one element is a scalar; this one has shape {self.shape}"
+            )
+        return self.asnumpy().reshape(-1)[0]
+
+    def item(self) -> Any:
+        """Return the only element as a Python number."""
+        return self.asscalar().item()
+
+    def tolist(self) -> Any:
+        """Return the values as nested lists."""
+        return self.asnumpy().tolist()
+
+    def to_torch(self) -> Tensor:
+        """Return the value as a torch tensor that shares this array's storage.
+
+        >>> import regluon as mx
+        >>> x = mx.nd.zeros((2,))
+        >>> _ = x.to_torch().add_(1)
+        >>> x.asnumpy().tolist()
+        [1.0, 1.0]
+        """
+        dispatch.wait(self)
+        for array in self.root.leave_shares():
+            dispatch.wait(array)
+            array.own_storage()
+        return self.value()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        values = self.asnumpy()
+        return values if dtype is None else values.astype(dtype)
+
+    def __repr__(self) -> str:
+        body = f"\n{self.asnumpy()}" if self.size else "\n[]"
+        return f"{body}\n<{type(self).__name__} {'x'.join(map(str, self.shape))} @{self._ctx}>"
+
+    def __bool__(self) -> bool:
+        if self.size == 0:
+            return False
+        if self.size > 1:
+            raise ValueError("the truth value of an array with several elements is ambiguous")
+        return bool(self.asscalar())
+
+    def __float__(self) -> float:
+        return float(self.asscalar())
+
+    def __int__(self) -> int:
+        return int(self.asscalar())
+
+    def __index__(self) -> int:
+        if self.spec.dtype.is_floating_point:
+            raise TypeError("only integer arrays of one element can be an index")
+        return int(self.asscalar())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("an array without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __reduce__(self) -> Any:
+        raise TypeError("arrays are not pickled; use mx.nd.save(file, arrays) or x.asnumpy()")
+
+    # Copies and places
+
+    def copy(self) -> Any:
+        """Return a copy on the same context."""
+        return self.copyto(self._ctx)
+
+    def copyto(self, other: Any) -> Any:
+        """Copy to a context (a new array) or into another array of the same shape; returns it."""
+        if isinstance(other, Context):
+            op = self._internal["copy_to"]
+            return dispatch.invoke(op, (self,), {}, type(self), ctx=other)
+        if other is self:
+            raise MXNetError("an array cannot be copied to itself")
+        if other.shape != self.shape:
+            raise ShapeError(f"cannot copy shape {self.shape} into shape {other.shape}")
+        other[:] = self if other._ctx is self._ctx else self.copyto(other._ctx)
+        return other
+
+    def as_in_context(self, context: Context) -> Any:
+        """Return itself if it is on `context` already, else a copy there."""
+        return self if self._ctx is context else self.copyto(context)
+
+    as_in_ctx = as_in_context
+
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
+        """Return the values converted to `dtype`; with `copy=False` itself where nothing changes."""
+        if not copy and self.spec.dtype == torch_dtype(dtype):
+            return self
+        return dispatch.call("cast", self, dtype=dtype)
+
+    def detach(self) -> Any:
+        """Return the same storage without the record of how it was computed."""
+        return dispatch.same_storage(self, type(self), recorded=False)
+
+    def as_nd_ndarray(self) -> "NDArray":
+        """Return the same array with `nd` semantics."""
+        return dispatch.same_storage(self, NDArray, recorded=True)
+
+    def as_np_ndarray(self) -> Any:
+        """Return the same array with NumPy semantics."""
+        return dispatch.same_storage(self, dispatch.CLASSES["np"], recorded=True)
+
+    def reshape(self, *shape: Any, **kwargs: Any) -> Any:
+        """Return a view with another shape; MXNet's codes 0, -1, -2, -3, -4 are understood."""
+        if not shape and "shape" in kwargs:
+            shape = (kwargs["shape"],)
+        if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+            shape = tuple(shape[0])
+        full = infer_reshape(self.shape, tuple(shape), bool(kwargs.get("reverse", False)))
+        return self._view_op("reshape_view", shape=full)
+
+    def expand_dims(self, axis: int) -> Any:
+        """Return a copy with a new axis of length 1."""
+        return dispatch.invoke(self._ops["expand_dims"], (self,), {"axis": axis}, type(self))
+
+    @property
+    def T(self) -> Any:  # noqa: N802
+        """A copy with the axes in reverse order."""
+        return self.transpose()
+
+    # Indexing
+
+    def __getitem__(self, key: Any) -> Any:
+        plain, indices = normalize(key, self)
+        if indices:
+            kind = "mask" if any(i.spec.dtype == torch.bool for i in indices) else "gather"
+            return self._call(kind, *indices, key=plain)
+        if contiguous(plain, self.shape):
+            return self._view_op("slice_view", key=plain)
+        return self._call("slice_copy", key=plain)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        plain, indices = normalize(key, self)
+        if isinstance(value, NDArray) and value._ctx is not self._ctx:
+            value = value.as_in_context(self._ctx)
+        op, pure = self._internal["assign"], self._internal["assigned"]
+        dispatch.assign(op, pure, self, (value, *indices), {"key": plain})
+
+    def _view_op(self, name: str, **attrs: Any) -> Any:
+        return dispatch.invoke_view(self._internal[name], self, attrs, type(self))
+
+    # Gradients
+
+    @property
+    def grad(self) -> Any:
+        """The gradient that `backward` fills, or None."""
+        return None if self._node is None else self._node.grad
+
+    def attach_grad(self, grad_req: str = "write", stype: str | None = None) -> None:
+        """Ask for gradients of this array: `write` replaces, `add` accumulates, `null` stops.
+
+        >>> import regluon as mx
+        >>> x = mx.nd.array([2.0])
+        >>> x.attach_grad()
+        >>> with mx.autograd.record():
+        ...     y = x * x
+        >>> y.backward()
+        >>> x.grad.asscalar()
+        4.0
+        """
+        tape.check_request(grad_req)
+        zero = type(self)(torch.zeros(self.shape, dtype=self.spec.dtype, device=self._ctx.device),
+                          self._ctx)  # fmt: skip
+        tape.attach(self, zero, grad_req)
+
+    def backward(
+        self, out_grad: Any = None, retain_graph: bool = False, train_mode: bool = True
+    ) -> None:
+        """Compute the gradients of everything this array was recorded from; `out_grad` defaults to ones."""
+        tape.backward([self], [out_grad], retain_graph)
+
+    def zero_grad(self) -> None:
+        """Set the gradient to zero."""
+        if self.grad is None:
+            raise MXNetError(f"this array has no gradient: call attach_grad() (at {user_line()})")
+        self.grad[:] = 0
+
+
+dispatch.CLASSES["nd"] = NDArray
