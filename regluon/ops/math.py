@@ -1,19 +1,245 @@
-"""Element-wise arithmetic, comparison and functions: scalars, broadcasting, MXNet's dtype rules."""
+"""Element-wise arithmetic of two operands: numbers, broadcasting, MXNet's dtype rules.
+
+In `nd` a number takes the dtype of the array, so that integer arrays stay integer: `x * 1.5` is
+`x * 1`, and `x / 2` is cut towards zero. In `np` the rules are torch's, which are NumPy's with
+float32 as the default float: an integer array times 1.5, or divided, is float32. Arrays of
+different dtypes are promoted in both.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from regluon.ops.infer import broadcast
-from regluon.ops.registry import register
+from regluon.base import ShapeError
+from regluon.ops.infer import broadcast, broadcast_shape, promoted, same
+from regluon.ops.registry import Spec, register
 
 
-@register(broadcast, nd="add broadcast_add broadcast_plus", np="add", symbol="broadcast_add")
-def add(lhs: Tensor, rhs: Tensor) -> Tensor:
-    """Add two arrays, or an array and a number, with broadcasting."""
-    return torch.add(lhs, rhs)
+Function = Callable[..., Tensor]
 
 
-@register(broadcast, nd="multiply broadcast_mul", np="multiply", symbol="broadcast_mul")
-def multiply(lhs: Tensor, rhs: Tensor) -> Tensor:
-    """Multiply two arrays, or an array and a number, with broadcasting."""
-    return torch.mul(lhs, rhs)
+def broadcast_nd(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
+    """The arrays are broadcast and promoted; a number does not change their dtype."""
+    dtype = promoted(*(array for array in arrays if isinstance(array, Spec)))
+    if dtype == torch.bool and not all(isinstance(array, Spec) for array in arrays):
+        dtype = torch.int64
+    return (Spec(broadcast_shape(*arrays), dtype),)
+
+
+def broadcast_real(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
+    """The arrays are broadcast and promoted; integers become float32."""
+    dtype = promoted(*arrays)
+    return (Spec(broadcast_shape(*arrays), dtype if dtype.is_floating_point else torch.float32),)
+
+
+def is_float(value: Any) -> bool:
+    """Say whether an operand is a floating-point array."""
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def whole(lhs: Any, rhs: Any) -> tuple[Any, Any]:
+    """Cut the fraction off a number that meets an integer array, as nd does."""
+    if not isinstance(rhs, Tensor):
+        return lhs, rhs if is_float(lhs) else int(rhs)
+    return lhs if isinstance(lhs, Tensor) or is_float(rhs) else int(lhs), rhs
+
+
+def floats(lhs: Any, rhs: Any) -> tuple[Tensor, Tensor]:
+    """Return both operands as tensors of floating-point numbers."""
+    pair = (_tensor(lhs, rhs), _tensor(rhs, lhs))
+    return pair if is_float(pair[0]) or is_float(pair[1]) else (pair[0].float(), pair[1].float())
+
+
+def _tensor(value: Any, like: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    dtype = like.dtype if is_float(like) else torch.float32
+    return torch.scalar_tensor(value, dtype=dtype, device=like.device)
+
+
+def _arithmetic(name: str, fn: Function, doc: str, *, nd: str, np: str) -> None:
+    """Record an operator by nd's rule for numbers and, as `<name>_np`, by np's."""
+
+    def for_nd(lhs: Tensor, rhs: Tensor) -> Tensor:
+        if isinstance(lhs, Tensor) and lhs.is_floating_point():
+            return fn(lhs, rhs)
+        return fn(*whole(lhs, rhs))
+
+    def for_np(lhs: Tensor, rhs: Tensor) -> Tensor:
+        return fn(lhs, rhs)
+
+    named(for_nd, name, doc)
+    named(for_np, f"{name}_np", doc)
+    register(broadcast_nd, nd=nd, symbol=nd.split()[1])(for_nd)
+    register(broadcast, np=np, symbol=f"_npi_{np.split()[0]}")(for_np)
+
+
+def named(fn: Function, name: str, doc: str) -> None:
+    """Give a function that a row of a table makes its name and docstring."""
+    fn.__name__ = name
+    fn.__doc__ = doc
+
+
+def _larger(lhs: Any, rhs: Any) -> Tensor:
+    if isinstance(lhs, Tensor) and isinstance(rhs, Tensor):
+        return torch.maximum(lhs, rhs)
+    return torch.clamp(lhs, min=rhs) if isinstance(lhs, Tensor) else torch.clamp(rhs, min=lhs)
+
+
+def _smaller(lhs: Any, rhs: Any) -> Tensor:
+    if isinstance(lhs, Tensor) and isinstance(rhs, Tensor):
+        return torch.minimum(lhs, rhs)
+    return torch.clamp(lhs, max=rhs) if isinstance(lhs, Tensor) else torch.clamp(rhs, max=lhs)
+
+
+_EXTREME = """Return the {} of two values, element by element; either operand may be a number.
+
+Equal elements of two arrays share the gradient; an element equal to a number keeps all of it.
+"""
+
+_arithmetic(
+    "add",
+    torch.add,
+    """Add two arrays, or an array and a number, with broadcasting.
+
+    >>> nd.add(nd.ones((2, 1)), nd.ones((1, 3))).shape
+    (2, 3)
+    """,
+    nd="add broadcast_add broadcast_plus",
+    np="add",
+)
+_arithmetic(
+    "subtract",
+    torch.sub,
+    """Subtract `rhs` from `lhs`, with broadcasting; either may be a number.
+
+    >>> nd.subtract(5, nd.array([1, 2])).asnumpy().tolist()
+    [4.0, 3.0]
+    """,
+    nd="subtract broadcast_sub broadcast_minus",
+    np="subtract",
+)
+_arithmetic(
+    "multiply",
+    torch.mul,
+    "Multiply two arrays, or an array and a number, with broadcasting.",
+    nd="multiply broadcast_mul",
+    np="multiply",
+)
+_arithmetic(
+    "modulo",
+    torch.remainder,
+    """Return the remainder of division, with the sign of the divisor as in Python.
+
+    >>> nd.modulo(nd.array([-3, 7]), 2).asnumpy().tolist()
+    [1.0, 1.0]
+    """,
+    nd="modulo broadcast_mod",
+    np="mod remainder modulo",
+)
+_arithmetic(
+    "power",
+    torch.pow,
+    "Raise `lhs` to the power `rhs`, with broadcasting; either may be a number.",
+    nd="power broadcast_power",
+    np="power",
+)
+_arithmetic(
+    "maximum",
+    _larger,
+    _EXTREME.format("larger"),
+    nd="maximum broadcast_maximum",
+    np="maximum",
+)
+_arithmetic(
+    "minimum",
+    _smaller,
+    _EXTREME.format("smaller"),
+    nd="minimum broadcast_minimum",
+    np="minimum",
+)
+
+
+@register(broadcast_nd, nd="divide true_divide broadcast_div", symbol="broadcast_div")
+def divide(lhs: Tensor, rhs: Tensor) -> Tensor:
+    """Divide `lhs` by `rhs`, with broadcasting; quotients of integers are cut towards zero.
+
+    >>> nd.divide(nd.array([-3, 5], dtype="int32"), 2).asnumpy().tolist()
+    [-1, 2]
+    """
+    if is_float(lhs) or is_float(rhs):
+        return torch.div(lhs, rhs)
+    return torch.div(*whole(lhs, rhs), rounding_mode="trunc")
+
+
+@register(broadcast_real, np="divide true_divide", symbol="_npi_true_divide")
+def divide_np(lhs: Tensor, rhs: Tensor) -> Tensor:
+    """Divide `lhs` by `rhs`, with broadcasting; quotients of integers are float32.
+
+    >>> np.divide(np.array([-3, 5], dtype="int32"), 2).asnumpy().tolist()
+    [-1.5, 2.5]
+    """
+    return torch.div(lhs, rhs)
+
+
+@register(broadcast_real, nd="broadcast_hypot", np="hypot", symbol="broadcast_hypot")
+def hypot(lhs: Tensor, rhs: Tensor) -> Tensor:
+    """Return the hypotenuse of the right triangle with these legs; integers become float32."""
+    return torch.hypot(*floats(lhs, rhs))
+
+
+@register(broadcast_real, np="arctan2", symbol="_npi_arctan2")
+def arctan2(lhs: Tensor, rhs: Tensor) -> Tensor:
+    """Return the angle of the point (rhs, lhs), in radians from -pi to pi."""
+    return torch.arctan2(*floats(lhs, rhs))
+
+
+@register(broadcast_real, np="copysign", symbol="_npi_copysign")
+def copysign(lhs: Tensor, rhs: Tensor) -> Tensor:
+    """Return the size of `lhs` with the sign of `rhs`; integers become float32."""
+    return torch.copysign(*floats(lhs, rhs))
+
+
+def _check_equal(lhs: Any, rhs: Any) -> None:
+    if lhs.shape != rhs.shape:
+        raise ShapeError(
+            f"shapes {tuple(lhs.shape)} and {tuple(rhs.shape)} differ, and this operator does not "
+            "broadcast; its broadcast_ form does"
+        )
+
+
+def _equal_shapes(lhs: Any, rhs: Any) -> tuple[Spec, ...]:
+    _check_equal(lhs, rhs)
+    return broadcast_nd(lhs, rhs)
+
+
+def _elementwise(name: str, fn: Function, verb: str) -> None:
+    """Record the form of an operator that does not broadcast."""
+
+    def strict(lhs: Tensor, rhs: Tensor) -> Tensor:
+        _check_equal(lhs, rhs)
+        return fn(lhs, rhs)
+
+    named(strict, name, f"{verb} two arrays of one shape.")
+    register(_equal_shapes, nd=name, symbol=name)(strict)
+
+
+_elementwise("elemwise_add", torch.add, "Add")
+_elementwise("elemwise_sub", torch.sub, "Subtract")
+_elementwise("elemwise_mul", torch.mul, "Multiply")
+_elementwise("elemwise_div", divide, "Divide")
+
+
+@register(same, nd="add_n ElementWiseSum", symbol="add_n")
+def add_n(*args: Tensor) -> Tensor:
+    """Add any number of arrays of one shape.
+
+    >>> nd.add_n(nd.ones(2), nd.ones(2), nd.ones(2)).asnumpy().tolist()
+    [3.0, 3.0]
+    """
+    for other in args[1:]:
+        _check_equal(args[0], other)
+    return reduce(torch.add, args) if len(args) > 1 else args[0].clone()

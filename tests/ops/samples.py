@@ -115,7 +115,7 @@ def floats(*shape: int, dtype: str = "float32", low: float = -1, high: float = 1
 
 
 def ints(*shape: int, dtype: str = "int32", low: int = 0, high: int = 10, seed: int = 0):
-    """Return whole numbers from `low` to `high - 1` of any dtype, depending only on the arguments."""
+    """Return whole numbers from `low` to `high - 1`; they depend only on the arguments."""
     return onp.asarray(onp.random.RandomState(seed + len(shape)).randint(low, high, shape), dtype)
 
 
