@@ -67,8 +67,8 @@ def _read_grey(path: Path) -> Pixels:
         data = onp.frombuffer(path.read_bytes(), onp.uint8)
     except OSError as error:
         raise ImageError(
-            f"the installed scikit-image does not ship {path.name} ({error}); install one that "
-            'does with: pip install "scikit-image>=0.26"'
+            f"the installed scikit-image does not ship {path.name} ({error}); version 0.26 does: "
+            'pip install "scikit-image>=0.26"'
         ) from error
     picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     if picture is None:
