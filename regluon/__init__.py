@@ -1,8 +1,16 @@
 """regluon: MXNet Gluon's programming model on PyTorch's kernels."""
 
-from regluon import autograd as autograd, context as context, engine as engine
-from regluon import initializer as init, initializer as initializer
-from regluon import nd as nd, np as np, npx as npx, random as random
+from regluon import (  # noqa: F401
+    autograd as autograd,
+    context as context,
+    engine as engine,
+    initializer as init,
+    initializer as initializer,
+    nd as nd,
+    np as np,
+    npx as npx,
+    random as random,
+)
 from regluon.base import MXNetError as MXNetError
 from regluon.context import (
     Context as Context,
