@@ -16,6 +16,8 @@ from regluon.base import DTypeError, ShapeError, optional
 
 
 DASH = "\N{EN DASH}"
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+HARMLESS = " \n\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 LONGEST_SIDE = 256
 
 
@@ -30,16 +32,16 @@ class Markup(str):
 
 
 def text(value: object) -> Markup:
-    """Return `value` as HTML: escaped, without control characters; `Markup` stays as it is.
+    """Return `value` as HTML, escaped; `Markup` stays as it is.
+
+    Control characters and those that turn the direction of the text around them are replaced.
 
     >>> text("<b>"), text(Markup("<b>"))
     ('&lt;b&gt;', '<b>')
     """
     if isinstance(value, Markup):
         return value
-    clean = "".join(
-        c if c.isprintable() or c in " \n" else "\N{REPLACEMENT CHARACTER}" for c in str(value)
-    )
+    clean = "".join(c if c.isprintable() or c in HARMLESS else REPLACEMENT for c in str(value))
     return Markup(html.escape(clean))
 
 
@@ -241,9 +243,8 @@ code, .command { font: 13px/1.6 ui-monospace, "SF Mono", Menlo, Consolas, "Noto 
 .figures div { padding: 14px 20px 18px 0; display: flex; flex-direction: column; }
 .figures div + div { padding-left: 20px; border-left: 1px solid var(--line); }
 .figures dt { font-size: 13px; color: var(--soft); }
-.figures dd { margin: 0; font-size: 44px; line-height: 1.15; font-weight: 600; order: 0;
-  letter-spacing: -.02em; font-variant-numeric: lining-nums; white-space: nowrap; }
-.figures dd.big { color: var(--accent); }
+.figures dd { margin: 0; font-size: clamp(32px, 3.7vw, 44px); line-height: 1.15;
+  font-weight: 600; letter-spacing: -.02em; font-variant-numeric: lining-nums; white-space: nowrap; }
 .figures dd.aside { font: 13px/1.45 system-ui, sans-serif; color: var(--soft); letter-spacing: 0;
   white-space: normal; }
 nav { margin: 8px 0 0; padding: 12px 0; border-top: 1px solid var(--line); font-size: 14px;
@@ -296,7 +297,6 @@ th:last-child, td:last-child { padding-right: 0; }
 th.n { text-align: right; }
 td.n { text-align: right; white-space: nowrap; }
 td:last-child:not(.n) { min-width: 11em; }
-.best td { font-weight: 600; }
 .pairs, .bars { margin: 0; font-size: 14px; }
 .pairs > div { display: grid; grid-template-columns: minmax(0, 2fr) minmax(0, 3fr); gap: 12px;
   padding: 6px 0; border-bottom: 1px solid var(--line); }
@@ -325,7 +325,6 @@ footer { padding-top: 18px; border-top: 1px solid var(--line); font-size: 13px;
   main { padding: 32px 18px 28px; }
   section { grid-template-columns: minmax(0, 1fr); padding: 32px 0 36px; }
   .figures { grid-template-columns: 1fr 1fr; }
-  .figures dd { font-size: 34px; }
   .figures div:nth-child(odd) { padding-left: 0; border-left: 0; }
 }
 @media (max-width: 560px) {
