@@ -244,7 +244,8 @@ code, .command { font: 13px/1.6 ui-monospace, "SF Mono", Menlo, Consolas, "Noto 
 .figures div + div { padding-left: 20px; border-left: 1px solid var(--line); }
 .figures dt { font-size: 13px; color: var(--soft); }
 .figures dd { margin: 0; font-size: clamp(32px, 3.7vw, 44px); line-height: 1.15;
-  font-weight: 600; letter-spacing: -.02em; font-variant-numeric: lining-nums; white-space: nowrap; }
+  font-weight: 600; letter-spacing: -.02em; white-space: nowrap;
+  font-variant-numeric: lining-nums; }
 .figures dd.aside { font: 13px/1.45 system-ui, sans-serif; color: var(--soft); letter-spacing: 0;
   white-space: normal; }
 nav { margin: 8px 0 0; padding: 12px 0; border-top: 1px solid var(--line); font-size: 14px;
