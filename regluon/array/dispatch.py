@@ -11,7 +11,14 @@ from torch import Tensor
 
 from regluon import random
 from regluon.array.handle import Handle, Node, View
-from regluon.base import ContextError, DTypeError, MXNetError, ShapeError, user_line
+from regluon.base import (
+    ContextError,
+    DTypeError,
+    MXNetError,
+    OutOfRangeError,
+    ShapeError,
+    user_line,
+)
 from regluon.context import Context, current_context
 from regluon.engine.selection import selected
 from regluon.ops.registry import TABLE, Op, Spec
@@ -110,6 +117,8 @@ class _Call:
         self.arrays = [arg for arg in _flat(self.args) if isinstance(arg, Handle)]
         if not op.creates and any(array._ctx is not self.ctx for array in self.arrays):
             raise _mixed_contexts(op, self.args)
+        if op.creates:
+            _ = self.ctx.device  # a missing GPU is an error at the call
         if op.training:
             self.attrs.setdefault("training", state.training)
         self.key = random.next_key(self.ctx, op.name) if op.random else 0
@@ -405,8 +414,9 @@ def _located(
         + [f"{k}={v!r}" for k, v in attrs.items() if v is not None and k != "training"]
     )
     message = f"{str(error).rstrip()}\n  in {op.name}({shown})\n  called at {site}"
-    kind = type(error) if isinstance(error, MXNetError) else MXNetError
-    return kind(message)
+    if isinstance(error, MXNetError):
+        return type(error)(message)
+    return (OutOfRangeError if isinstance(error, IndexError) else MXNetError)(message)
 
 
 def checked_context(ctx: Context | None) -> Context | None:

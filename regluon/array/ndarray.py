@@ -14,12 +14,17 @@ from regluon.base import MXNetError, ShapeError, user_line
 from regluon.context import Context
 from regluon.ops.dtype import numpy_dtype, torch_dtype
 from regluon.ops.methods import OperatorMixin
-from regluon import ops
 from regluon.ops.registry import NAMESPACES, Op
 from regluon.ops.reshape import infer_reshape
 
 
-class NDArray(Handle, OperatorMixin):
+if TYPE_CHECKING:  # the methods that are filled in from the operator table
+    from regluon.array.typed import NDMethods
+else:
+    NDMethods = object
+
+
+class NDArray(Handle, OperatorMixin, NDMethods):
     """An array on a context, with MXNet's `nd` semantics.
 
     Shape, dtype and context are known at once; the values are computed by the engine, and only
@@ -39,11 +44,6 @@ class NDArray(Handle, OperatorMixin):
     _space: ClassVar[str] = "nd"
     _ops: ClassVar[Mapping[str, Op]] = NAMESPACES["nd"]
     _internal: ClassVar[Mapping[str, Op]] = NAMESPACES["nd._internal"]
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Every function named in `ops/methods.py` is a method; the stubs have them in full."""
 
     def _invoke(self, name: str, *args: Any, out: Any = None) -> Any:
         return dispatch.invoke(self._ops[name], args, {}, type(self), out)

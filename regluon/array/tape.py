@@ -81,12 +81,15 @@ def backward(
         leaf.fresh = True
 
     def task() -> None:
-        tensors = [_tensor(head) for head in heads]
-        seeds = _seeds(tensors, head_grads)
+        tensors = [head.graph_value() for head in heads]
+        pairs = zip(tensors, _seeds(tensors, head_grads), strict=True)
+        reached = [pair for pair in pairs if pair[0].requires_grad]
         for leaf in leaves:
             leaf.active = True
         try:
-            torch.autograd.backward(tensors, seeds, retain_graph=retain_graph)
+            if reached:
+                heads_of, seeds = map(list, zip(*reached, strict=True))
+                torch.autograd.backward(heads_of, seeds, retain_graph=retain_graph)
             for leaf in leaves:
                 _clear_unreached(leaf)
         except RuntimeError as error:
@@ -147,7 +150,7 @@ def grad(
         result._node = Node(tuple(nodes)) if create_graph else None
 
     def task() -> None:
-        tensors = [_tensor(head) for head in heads]
+        tensors = [head.graph_value() for head in heads]
         leaves = [variable.graph_value() for variable in variables]
         try:
             found = torch.autograd.grad(
@@ -215,13 +218,6 @@ def _live_inputs(nodes: Iterable[Node]) -> list[Handle]:
     """Return the arrays of the graph that still exist: whoever writes them must wait."""
     references = itertools.chain.from_iterable(node.inputs for node in nodes)
     return [array for ref, _ in references if (array := ref()) is not None]
-
-
-def _tensor(head: Handle) -> Tensor:
-    tensor = head.graph_value()
-    if not tensor.requires_grad:
-        raise MXNetError("this array does not depend on any array with attach_grad()")
-    return tensor
 
 
 def _seeds(tensors: Sequence[Tensor], head_grads: Sequence[Handle | None]) -> list[Tensor]:

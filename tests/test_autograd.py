@@ -1,0 +1,256 @@
+"""Recording and gradients: scopes, requests, freed graphs, changed inputs; torch is the oracle."""
+
+import pytest
+import torch
+
+import regluon as mx
+from regluon import autograd, nd
+from regluon.base import DTypeError, MXNetError, ShapeError
+
+
+def leaf(*values: float) -> nd.NDArray:
+    x = nd.array(values)
+    x.attach_grad()
+    return x
+
+
+def test_a_gradient_equals_torchs() -> None:
+    x = leaf(1, 2, 3)
+    t = torch.tensor([1.0, 2, 3], requires_grad=True)
+    with autograd.record():
+        y = (nd.exp(x) * x / (x + 1)).sum()
+    y.backward()
+    (torch.exp(t) * t / (t + 1)).sum().backward()
+    assert torch.allclose(x.grad.to_torch(), t.grad)
+
+
+def test_write_replaces_and_add_accumulates() -> None:
+    x, y = leaf(1), nd.array([1])
+    y.attach_grad(grad_req="add")
+    for _ in range(3):
+        with autograd.record():
+            z = x * 2 + y * 5
+        z.backward()
+    assert (x.grad.asscalar(), y.grad.asscalar()) == (2, 15)
+    y.zero_grad()
+    assert y.grad.asscalar() == 0
+
+
+def test_null_asks_for_nothing() -> None:
+    x = nd.array([1])
+    x.attach_grad(grad_req="null")
+    assert x.grad is None
+    with pytest.raises(MXNetError, match="grad_req must be one of write, add, null"):
+        x.attach_grad(grad_req="sum")
+
+
+def test_integers_have_no_gradient() -> None:
+    with pytest.raises(DTypeError, match="int32"):
+        nd.array([1], dtype="int32").attach_grad()
+
+
+def test_scopes_nest_and_restore() -> None:
+    assert not autograd.is_recording()
+    with autograd.record():
+        assert autograd.is_recording()
+        assert autograd.is_training()
+        with autograd.pause():
+            assert not autograd.is_recording()
+            assert not autograd.is_training()
+        with autograd.predict_mode():
+            assert autograd.is_recording()
+            assert not autograd.is_training()
+    with autograd.record(train_mode=False):
+        assert not autograd.is_training()
+    with autograd.train_mode():
+        assert autograd.is_training()
+    assert autograd.set_recording(True) is False
+    assert autograd.set_recording(False) is True
+    assert autograd.set_training(True) is False
+    assert autograd.set_training(False) is True
+
+
+def test_scopes_decorate_functions() -> None:
+    @autograd.record()
+    def square(x):
+        return x * x
+
+    x = leaf(3)
+    square(x).backward()
+    assert x.grad.asscalar() == 6
+
+
+def test_pause_cuts_the_graph() -> None:
+    x = leaf(2)
+    with autograd.record():
+        y = x * x
+        with autograd.pause():
+            z = y * 100
+        w = y + z
+    w.backward()
+    assert x.grad.asscalar() == 4
+
+
+def test_what_was_not_recorded_cannot_be_differentiated() -> None:
+    x = leaf(1)
+    with pytest.raises(MXNetError, match=r"not computed inside autograd\.record"):
+        (x * 2).backward()
+    with autograd.record():
+        y = nd.ones((1,)) * 2
+    with pytest.raises(MXNetError, match="not computed inside"):
+        y.backward()
+
+
+def test_a_freed_graph_names_the_way_out() -> None:
+    x = leaf(2)
+    with autograd.record():
+        y = x * x
+    y.backward(retain_graph=True)
+    y.backward()
+    with pytest.raises(MXNetError, match="retain_graph=True"):
+        y.backward()
+    with autograd.record():
+        trunk = x * x
+        a, b = trunk * 2, trunk * 3
+    a.backward()
+    with pytest.raises(MXNetError, match="retain_graph=True"):
+        b.backward()
+
+
+def test_a_result_of_a_freed_graph_is_a_constant_later() -> None:
+    x = leaf(2)
+    with autograd.record():
+        y = x * x
+    y.backward()
+    with autograd.record():
+        z = y * x
+    z.backward()
+    assert x.grad.asscalar() == 4
+
+
+def test_head_gradients_weigh_the_heads() -> None:
+    x = leaf(1, 2)
+    with autograd.record():
+        y = x * 3
+    y.backward(nd.array([10, 100]))
+    assert x.grad.asnumpy().tolist() == [30, 300]
+    with autograd.record():
+        y = x * 3
+    with pytest.raises(ShapeError, match="head gradient has shape"):
+        y.backward(nd.array([1, 2, 3]))
+
+
+def test_several_heads_add_up() -> None:
+    x = leaf(1)
+    with autograd.record():
+        y, z = x * 2, x * 3
+    autograd.backward([y, z])
+    assert x.grad.asscalar() == 5
+
+
+def test_a_changed_input_is_an_error_that_names_the_writing_line() -> None:
+    x = leaf(2)
+    with autograd.record():
+        y = x * x
+    x[:] = 5  # the write that the message must name
+    with pytest.raises(MXNetError, match=r"changed in place(.|\n)*test_autograd\.py:\d+"):
+        y.backward()
+        nd.waitall()
+
+
+def test_a_change_that_the_gradient_does_not_need_is_fine() -> None:
+    x = leaf(2)
+    with autograd.record():
+        y = x + 1
+    x[:] = 5
+    y.backward()
+    assert x.grad.asscalar() == 1
+
+
+def test_a_write_after_backward_does_not_disturb_it() -> None:
+    x = leaf(2)
+    with autograd.record():
+        y = x * x
+    y.backward()
+    x[:] = 100
+    assert x.grad.asscalar() == 4
+
+
+def test_detach_and_stop_gradient_give_zero() -> None:
+    x = leaf(3)
+    with autograd.record():
+        y = x * x.detach() + nd.stop_gradient(x * 100)
+    y.backward()
+    assert x.grad.asscalar() == 3
+    x.grad[:] = 7
+    with autograd.record():
+        y = nd.stop_gradient(x * 2)
+    y.backward()
+    assert x.grad.asscalar() == 0
+
+
+def test_attach_grad_inside_record_starts_a_new_leaf() -> None:
+    x = leaf(2)
+    with autograd.record():
+        y = x * x
+        y.attach_grad()
+        z = y * 3
+    z.backward()
+    assert y.grad.asscalar() == 3
+    assert x.grad.asscalar() == 0
+
+
+def test_grad_returns_new_arrays_and_leaves_grad_alone() -> None:
+    x = leaf(3)
+    with autograd.record():
+        y = x * x * x
+    found = autograd.grad(y, x)
+    assert found.asscalar() == 27
+    assert x.grad.asscalar() == 0
+
+
+def test_second_derivatives() -> None:
+    x = leaf(3)
+    with autograd.record():
+        y = x * x * x
+        first = autograd.grad(y, x, create_graph=True)
+        total = first * 2
+    total.backward()
+    assert x.grad.asscalar() == 36
+
+
+def test_mark_variables_uses_the_given_gradients() -> None:
+    x, g = nd.array([2]), nd.array([0])
+    autograd.mark_variables(x, g)
+    with autograd.record():
+        y = x * 5
+    y.backward()
+    assert g.asscalar() == 5
+    assert x.grad is g
+
+
+def test_gradients_are_on_the_context_of_their_array() -> None:
+    x = nd.array([1.0], ctx=mx.cpu(1))
+    x.attach_grad()
+    with autograd.record():
+        y = (x * 2).as_in_context(mx.cpu(0)) * 3
+    y.backward()
+    assert x.grad.context is mx.cpu(1)
+    assert x.grad.asscalar() == 6
+
+
+def test_no_tensor_of_a_finished_step_stays_alive() -> None:
+    import gc
+    import weakref
+
+    x = leaf(1, 2, 3)
+    with autograd.record():
+        hidden = x * 2
+        loss = (hidden * hidden).sum()
+    watch = weakref.ref(hidden)
+    loss.backward()
+    loss.wait_to_read()
+    nd.waitall()
+    del hidden, loss
+    gc.collect()
+    assert watch() is None
