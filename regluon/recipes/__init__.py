@@ -1,0 +1,1 @@
+"""Whole trainings, written with the public API only."""
