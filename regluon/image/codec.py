@@ -24,7 +24,7 @@ import numpy as onp
 import numpy.typing as npt
 
 from regluon.base import ImageError, optional
-from regluon.image.header import AGAIN, PNG_END, Header, format_of, probe
+from regluon.image.header import AGAIN, Header, format_of, png_is_whole, probe, webp_is_whole
 
 
 __all__ = ["MAX_PIXELS", "Header", "decode", "probe", "read"]
@@ -98,8 +98,7 @@ def decode(
             f"{name}: is {header.width} x {header.height} pixels, more than the {max_pixels} that "
             "are allowed; shrink it first, or pass a larger max_pixels if you trust its source"
         )
-    complete = _COMPLETE.get(header.format)
-    if complete is not None and not complete(data):
+    if header.format in _WHOLE and not _WHOLE[header.format](data):
         raise ImageError(f"{name}: the {header.format} ends too early; {AGAIN}")
     decoder = _DECODERS[header.format] if strict or header.format != "JPEG" else _with_pillow
     pixels = decoder(data, name, header, channels)
@@ -138,10 +137,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 # Whether the data are all there, where the decoder would not say it well.
-_COMPLETE: dict[str, Callable[[bytes], bool]] = {
-    "PNG": lambda data: data.rfind(PNG_END) >= 0,
-    "WebP": lambda data: len(data) >= 8 + int.from_bytes(data[4:8], "little"),
-}
+_WHOLE = {"PNG": png_is_whole, "WebP": webp_is_whole}
 
 
 def _with_simplejpeg(data: bytes, name: str, header: Header, channels: int) -> Pixels:

@@ -5,7 +5,7 @@ that `regluon.image.codec` can refuse a picture before anything is allocated for
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from regluon.base import ImageError
@@ -60,7 +60,6 @@ def probe(data: bytes, name: str = "<bytes>") -> Header:
 # What a file is, by its first bytes.
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-PNG_END = b"IEND\xaeB`\x82"
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 # Things that people find in image folders: how they begin, what they are, what to do.
@@ -153,13 +152,35 @@ def _png_header(data: bytes) -> Header:
     if start != b"IHDR":
         raise KeyError
     channels = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}[colour]
-    at, orientation = len(_PNG_START), 1
-    while at + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
+    orientation = 1
+    for kind, start, end in _png_chunks(data):
         if kind == b"eXIf":
-            orientation = _orientation(data[at + 8 : at + 8 + length])
-        at += 12 + length
+            orientation = _orientation(data[start:end])
     return Header(width, height, channels, "PNG", orientation)
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start and end of every chunk up to IEND, as long as the data reach."""
+    at = len(_PNG_START)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        yield kind, at + 8, at + 8 + length
+        if kind == b"IEND":
+            break
+        at += 12 + length
+
+
+def png_is_whole(data: bytes) -> bool:
+    """Return whether the chunks follow each other to the end mark.
+
+    OpenCV allocates whatever length a chunk claims, so it must not see one that is not there.
+    """
+    return any(kind == b"IEND" and end + 4 <= len(data) for kind, _, end in _png_chunks(data))
+
+
+def webp_is_whole(data: bytes) -> bool:
+    """Return whether the data are as long as their container says."""
+    return len(data) >= 8 + int.from_bytes(data[4:8], "little")
 
 
 def _webp_header(data: bytes) -> Header:
