@@ -2,11 +2,18 @@
 
 from regluon.ops import (
     comparison as comparison,
+    conv as conv,
     create as create,
     linalg as linalg,
+    loss as loss,
     math as math,
+    nn as nn,
+    norm as norm,
+    pool as pool,
+    reduce as reduce,
     sample_nd as sample_nd,
     sample_np as sample_np,
     slicing as slicing,
     unary as unary,
+    update as update,
 )

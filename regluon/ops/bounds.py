@@ -1,0 +1,16 @@
+"""Value checks of index arrays: an index out of range is an error, never clipped in silence."""
+
+import torch
+from torch import Tensor
+
+from regluon.base import OutOfRangeError
+
+
+def check_below(indices: Tensor, bound: int, what: str) -> None:
+    """Raise unless all `indices` lie in 0 ... bound - 1; the error names one that does not."""
+    if not indices.numel():
+        return
+    low, high = (end.item() for end in torch.aminmax(indices))
+    if not (low >= 0 and high < bound):
+        wrong = high if low >= 0 else low
+        raise OutOfRangeError(f"{what} {wrong:g} is out of range: there are {bound}, from 0")

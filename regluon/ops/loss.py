@@ -1,0 +1,130 @@
+"""Softmax in its forms, and the losses that are operators."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regluon.base import DTypeError, MXNetError, ShapeError
+from regluon.ops.bounds import check_below
+from regluon.ops.dtype import torch_dtype
+from regluon.ops.infer import same
+from regluon.ops.registry import Spec, register
+
+
+def _softmax_infer(
+    data: Spec, *rest: Any, axis: int = -1, dtype: Any = None, **attrs: Any
+) -> tuple[Spec, ...]:
+    rank = len(data.shape)
+    if not -rank <= axis < rank:
+        raise ShapeError(f"axis {axis} is out of range for shape {tuple(data.shape)}")
+    return (data if dtype is None else Spec(data.shape, torch_dtype(dtype)),)
+
+
+def _logits(data: Tensor, temperature: float | None, dtype: Any) -> Tensor:
+    wanted = data if dtype is None else data.to(torch_dtype(dtype))
+    return wanted if temperature is None else wanted / temperature
+
+
+@register(
+    _softmax_infer,
+    nd="softmax",
+    npx="softmax",
+    symbol="softmax",
+    differentiable="data",
+)
+def softmax(
+    data: Tensor,
+    length: Tensor | None = None,
+    axis: int = -1,
+    temperature: float | None = None,
+    dtype: Any = None,
+    use_length: bool = False,
+) -> Tensor:
+    """Return exp(x / temperature), scaled to sum 1 along `axis`.
+
+    With `use_length` only the first `length` elements along the axis take part (all, where it is
+    larger), the others become 0; `length` has the shape of `data` without the axis.
+
+    >>> softmax(torch.zeros(1, 4)).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
+    logits = _logits(data, temperature, dtype)
+    if not use_length:
+        return torch.softmax(logits, axis)
+    if length is None or length.is_floating_point():
+        raise DTypeError("use_length=True needs an integer array length")
+    left_out = _beyond(logits, length, axis)
+    return torch.softmax(logits.masked_fill(left_out, -torch.inf), axis).masked_fill(left_out, 0)
+
+
+def _beyond(data: Tensor, length: Tensor, axis: int) -> Tensor:
+    """Say for each element whether its place along `axis` is not below its length."""
+    others = data.movedim(axis, -1).shape[:-1]
+    if length.shape != others:
+        raise ShapeError(f"length {tuple(length.shape)} needs the shape {tuple(others)}")
+    places = torch.arange(data.shape[axis], device=data.device)
+    return (places >= length.unsqueeze(-1)).movedim(-1, axis)
+
+
+@register(_softmax_infer, nd="log_softmax", npx="log_softmax", symbol="log_softmax")
+def log_softmax(
+    data: Tensor,
+    axis: int = -1,
+    temperature: float | None = None,
+    dtype: Any = None,
+    use_length: bool = False,
+) -> Tensor:
+    """Return the logarithm of the softmax along `axis`, computed without overflow."""
+    return torch.log_softmax(_logits(data, temperature, dtype), axis)
+
+
+@register(_softmax_infer, nd="softmin", npx="softmin", symbol="softmin")
+def softmin(
+    data: Tensor,
+    axis: int = -1,
+    temperature: float | None = None,
+    dtype: Any = None,
+    use_length: bool = False,
+) -> Tensor:
+    """Return the softmax of -x along `axis`."""
+    return torch.softmax(_logits(-data, temperature, dtype), axis)
+
+
+@register(same, nd="SoftmaxActivation", npx="softmax_activation", symbol="SoftmaxActivation")
+def softmax_activation(data: Tensor, mode: str = "instance") -> Tensor:
+    """Softmax over all elements of each sample, or over the channels (axis 1) by mode "channel"."""
+    if mode == "channel":
+        return torch.softmax(data, 1)
+    if mode != "instance":
+        raise MXNetError(f"mode is 'instance' or 'channel', not {mode!r}")
+    return torch.softmax(data.reshape(data.shape[0], -1), 1).reshape(data.shape)
+
+
+def _cross_entropy_infer(data: Tensor | Spec, label: Tensor | Spec) -> tuple[Spec, ...]:
+    if len(data.shape) != 2 or tuple(label.shape) != tuple(data.shape)[:1]:
+        raise ShapeError(
+            f"data must be (batch, classes) and label (batch,), not {tuple(data.shape)} and "
+            f"{tuple(label.shape)}"
+        )
+    return (Spec((1,), data.dtype),)
+
+
+def _check_labels(data: Tensor, label: Tensor) -> None:
+    check_below(label, data.shape[-1], "label")
+
+
+@register(
+    _cross_entropy_infer,
+    nd="softmax_cross_entropy",
+    symbol="softmax_cross_entropy",
+    differentiable="data",
+    check=_check_labels,
+)
+def softmax_cross_entropy(data: Tensor, label: Tensor) -> Tensor:
+    """Sum -log softmax(data)[label] over the batch, into an array of shape (1,).
+
+    MXNet takes chances below 1e-8 as 1e-8; here they are exact.
+    """
+    _cross_entropy_infer(data, label)  # raises where the shapes do not fit
+    return torch.nn.functional.cross_entropy(data, label.long(), reduction="sum").reshape(1)
