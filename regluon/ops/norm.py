@@ -53,7 +53,6 @@ def _batch_norm_infer(
     nd="BatchNorm",
     npx="batch_norm",
     symbol="BatchNorm",
-    outputs=lambda output_mean_var=False, **rest: 3 if output_mean_var else 1,
     mutates="moving_mean moving_var",
     differentiable="data gamma beta",
 )
@@ -118,7 +117,6 @@ def _ones(gamma: Tensor) -> Tensor | None:
     nd="LayerNorm",
     npx="layer_norm",
     symbol="LayerNorm",
-    outputs=lambda output_mean_var=False, **rest: 3 if output_mean_var else 1,
 )
 def layer_norm(
     data: Tensor,
@@ -157,7 +155,6 @@ def instance_norm(data: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-3) 
     nd="GroupNorm",
     npx="group_norm",
     symbol="GroupNorm",
-    outputs=lambda output_mean_var=False, **rest: 3 if output_mean_var else 1,
 )
 def group_norm(
     data: Tensor,

@@ -236,7 +236,6 @@ def _categories_shape(data: Tensor | Spec, shape: Shape | None) -> tuple[int, ..
     nd="sample_multinomial",
     also={"nd.random": "multinomial"},
     symbol="_sample_multinomial",
-    outputs=lambda get_prob=False, **rest: 2 if get_prob else 1,
     differentiable="",
 )
 def multinomial_nd(
