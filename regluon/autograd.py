@@ -1,4 +1,4 @@
-"""Scopes that record calls and switch training behaviour; backward passes over what was recorded."""
+"""Scopes that record calls and switch training behaviour; backward over what was recorded."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Scope:
-    """Sets this thread's recording and training flags inside `with`, or around a decorated function."""
+    """Sets this thread's recording and training flags inside `with` or a decorated function."""
 
     def __init__(self, recording: bool | None, training: bool | None) -> None:
         self._wanted = (recording, training)

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 
 class MXNetError(RuntimeError):
-    """The base of every error that regluon raises itself; MXNet's name, so old `except` lines work."""
+    """The base of all errors that regluon raises; MXNet's name, so old `except` lines work."""
 
 
 class ContextError(MXNetError, ValueError):

@@ -1,4 +1,4 @@
-"""Contexts: where an array lives. `cpu(0)`, `cpu(1)`, ... are distinct logical devices; `gpu(i)` is `cuda:i`."""
+"""Contexts: where an array lives. `cpu(i)` are distinct logical devices, `gpu(i)` is `cuda:i`."""
 
 import threading
 from types import TracebackType
@@ -37,7 +37,9 @@ class Context:
         if isinstance(device_type, Context):
             return device_type
         if device_type not in cls._types:
-            raise ContextError(f"unknown device type {device_type!r}; known: {', '.join(cls._types)}")
+            raise ContextError(
+                f"unknown device type {device_type!r}; known: {', '.join(cls._types)}"
+            )
         if not isinstance(device_id, int) or device_id < 0:
             raise ContextError(f"a device number must be an integer from 0, not {device_id!r}")
         key = (device_type, device_id)
@@ -52,7 +54,7 @@ class Context:
 
     @property
     def device(self) -> torch.device:
-        """The torch device that holds this context's memory; raises ContextError for a missing GPU."""
+        """The torch device with this context's memory; raises ContextError for a missing GPU."""
         if self._device is None:
             self._device = self._find_device()
         return self._device

@@ -5,7 +5,10 @@ from types import SimpleNamespace
 
 import numpy as onp
 
-from regluon.array.interchange import np_array as array, np_from_torch as from_torch
+from regluon.array.interchange import (  # noqa: F401
+    np_array as array,
+    np_from_torch as from_torch,
+)
 from regluon.array.namespace import bind_methods, functions
 from regluon.array.np_ndarray import ndarray as ndarray
 

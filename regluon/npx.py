@@ -3,7 +3,11 @@
 from types import SimpleNamespace
 
 from regluon.array import dispatch
-from regluon.array.interchange import np_load as load, save as save, waitall as waitall
+from regluon.array.interchange import (  # noqa: F401
+    np_load as load,
+    save as save,
+    waitall as waitall,
+)
 from regluon.array.namespace import functions
 from regluon.context import (
     cpu as cpu,

@@ -1,8 +1,8 @@
-"""The door: `invoke` is the only way from a call to an engine task; the recording flags live here."""
+"""The door: `invoke` is the only way from a call to an engine task; recording flags live here."""
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as onp
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from regluon import random
+from regluon.array.arguments import as_tensor, flat, out_list, spec_argument, value_argument
+from regluon.array.faults import located, mixed_contexts
 from regluon.array.handle import Handle, Node, View
 from regluon.base import (
     ContextError,
-    DTypeError,
     MXNetError,
-    OutOfRangeError,
     ShapeError,
     user_line,
 )
@@ -29,7 +29,7 @@ _NUMBERS = (int, float, bool, onp.number, onp.bool_)
 
 
 CLASSES: dict[str, type[Handle]] = {}
-"""The array class of each namespace family, `nd` and `np`: entered where the classes are defined."""
+"""The array class of each family, `nd` and `np`: entered where the classes are defined."""
 
 
 class _State(threading.local):
@@ -43,7 +43,7 @@ state = _State()
 
 
 def array_class() -> type[Handle]:
-    """Return the class of the arrays that layers and parameters make: NumPy's after `npx.set_np()`."""
+    """Return the class of the arrays that layers and parameters make (see `npx.set_np`)."""
     return CLASSES["np" if state.numpy else "nd"]
 
 
@@ -61,7 +61,7 @@ def invoke(
     on finished arrays; everything else goes through `_Call`.
     """
     if op.plain and out is None and selected.engine.inline:
-        values = []
+        values: list[Any] = []
         home = None
         taped = False
         for arg in args:
@@ -72,7 +72,7 @@ def invoke(
                 if home is None:
                     home = arg._ctx
                 elif home is not arg._ctx:
-                    raise _mixed_contexts(op, args)
+                    raise mixed_contexts(op, args)
             elif isinstance(arg, _NUMBERS):
                 values.append(arg)
             else:
@@ -82,7 +82,7 @@ def invoke(
             try:
                 result = op.fn(*values, **attrs)
             except Exception as error:
-                raise _located(error, op, args, attrs, user_line()) from error
+                raise located(error, op, args, attrs, user_line()) from error
             if isinstance(result, Tensor):
                 return cls(result, home)
             return [cls(item, home) for item in result]
@@ -93,8 +93,8 @@ class _Call:
     """One call of an operator on its way through the door, when the short way does not fit."""
 
     __slots__ = (
-        "args", "arrays", "attrs", "cls", "copies", "ctx", "graph", "key", "op", "out", "recorded", "site",
-        "written",
+        "args", "arrays", "attrs", "cls", "copies", "ctx", "graph",
+        "key", "op", "out", "recorded", "site", "written",
     )  # fmt: skip
 
     def __init__(
@@ -110,19 +110,19 @@ class _Call:
         self.cls = cls
         self.attrs = attrs
         self.site = ""
-        given = [arg for arg in _flat(args) if isinstance(arg, Handle)]
-        given += [array for array in _out_list(out) if not given]
+        given = [arg for arg in flat(args) if isinstance(arg, Handle)]
+        given += [array for array in out_list(out) if not given]
         self.ctx = ctx or (given[0]._ctx if given else current_context())
         self.args = tuple(self._argument(arg) for arg in args)
-        self.arrays = [arg for arg in _flat(self.args) if isinstance(arg, Handle)]
+        self.arrays = [arg for arg in flat(self.args) if isinstance(arg, Handle)]
         if not op.creates and any(array._ctx is not self.ctx for array in self.arrays):
-            raise _mixed_contexts(op, self.args)
+            raise mixed_contexts(op, self.args)
         if op.creates:
             _ = self.ctx.device  # a missing GPU is an error at the call
         if op.training:
             self.attrs.setdefault("training", state.training)
         self.key = random.next_key(self.ctx, op.name) if op.random else 0
-        self.out: list[Handle] = _out_list(out)
+        self.out: list[Handle] = out_list(out)
         self.written = self._mutated() + self.out
         self.recorded = self._is_recorded()
         self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()
@@ -131,7 +131,7 @@ class _Call:
             self._before_write()
 
     def _argument(self, arg: Any) -> Any:
-        """Turn lists, NumPy arrays and tensors given for an array into arrays on the call's context."""
+        """Turn lists, NumPy arrays and tensors into arrays on the call's context."""
         if arg is None or isinstance(arg, (Handle, *_NUMBERS)):
             return arg
         if isinstance(arg, (list, tuple)) and any(isinstance(item, Handle) for item in arg):
@@ -140,7 +140,7 @@ class _Call:
 
     def _mutated(self) -> list[Handle]:
         named = dict(zip(self.op.arrays, self.args, strict=False))
-        return [array for name in self.op.mutates for array in _flat((named[name],))]
+        return [array for name in self.op.mutates for array in flat((named[name],))]
 
     def _is_recorded(self) -> bool:
         if not state.recording or not self.op.differentiable:
@@ -151,7 +151,7 @@ class _Call:
         return any(
             isinstance(arg, Handle) and arg.recorded()
             for name in self.op.differentiable
-            for arg in _flat((named.get(name),))
+            for arg in flat((named.get(name),))
         )
 
     def _before_write(self) -> None:
@@ -206,11 +206,11 @@ class _Call:
         return callable(self.op.outputs)
 
     def _infer(self) -> tuple[Spec, ...]:
-        specs = [_spec_argument(arg) for arg in self.args]
+        specs = [spec_argument(arg) for arg in self.args]
         try:
             return self.op.infer(*specs, **self.attrs)
         except Exception as error:
-            raise _located(error, self.op, self.args, self.attrs, self.site) from error
+            raise located(error, self.op, self.args, self.attrs, self.site) from error
 
     def _compute(self) -> tuple[Tensor, ...]:
         """Run the operator's function on tensors; part of the task."""
@@ -221,14 +221,14 @@ class _Call:
             given["generator"] = random.generator(self.key, self.ctx.device)
         for array in self.copies:
             array.own_storage()
-        values = [_value_argument(arg, self.graph) for arg in self.args]
+        values = [value_argument(arg, self.graph) for arg in self.args]
         try:
             if self.op.check is not None:
                 self.op.check(*values, **self.attrs)
             with torch.set_grad_enabled(self.recorded):
                 result = self.op.fn(*values, **self.attrs, **given)
         except Exception as error:
-            raise _located(error, self.op, self.args, self.attrs, self.site) from error
+            raise located(error, self.op, self.args, self.attrs, self.site) from error
         if result is None:
             return ()
         return (result,) if isinstance(result, Tensor) else tuple(result)
@@ -268,7 +268,7 @@ class _Call:
                 error = ShapeError(
                     f"out has shape {tuple(target.shape)}, the result {tuple(result.shape)}"
                 )
-                raise _located(error, self.op, self.args, self.attrs, self.site)
+                raise located(error, self.op, self.args, self.attrs, self.site)
             if result is not target:
                 target.copy_(result.detach())
 
@@ -288,7 +288,7 @@ def invoke_view(op: Op, array: Handle, attrs: dict[str, Any], cls: type[H]) -> H
         try:
             (spec,) = op.infer(array.spec, **attrs)
         except Exception as error:
-            raise _located(error, op, (array,), attrs, user_line()) from error
+            raise located(error, op, (array,), attrs, user_line()) from error
         result = cls(None, array._ctx, spec)
     result._view = View(base, part)
     return result
@@ -311,12 +311,12 @@ def assign(op: Op, pure: Op, target: H, args: Sequence[Any], attrs: dict[str, An
 
 def call(name: str, *args: Any, **attrs: Any) -> Any:
     """Call the operator of this unique name; results have the class of the first array given."""
-    cls = next((type(arg) for arg in _flat(args) if isinstance(arg, Handle)), None)
+    cls = next((type(arg) for arg in flat(args) if isinstance(arg, Handle)), None)
     return invoke(TABLE[name], args, attrs, cls or array_class())
 
 
 def same_storage(array: Handle, cls: type[H], *, recorded: bool) -> H:
-    """Return another handle of class `cls` on the storage of `array`, with its record or without."""
+    """Return another handle of class `cls` on the storage of `array`, recorded or not."""
     twin = cls(None, array._ctx, array.spec)
     twin._view = View(array.root, _identity if array._view is None else array._view.fn)
     if recorded:
@@ -352,73 +352,6 @@ def push(
     )
 
 
-def as_tensor(source: Any, dtype: torch.dtype | None, device: torch.device) -> Tensor:
-    """Copy a nested list, NumPy array, number or tensor to a new tensor; default dtype float32."""
-    if isinstance(source, Tensor):
-        return source.detach().to(device=device, dtype=dtype or source.dtype, copy=True)
-    try:
-        plain = onp.asarray(source)
-        if dtype is None and not isinstance(source, onp.ndarray):
-            plain = plain.astype(onp.float32)
-        kept = onp.ascontiguousarray(plain).reshape(plain.shape)
-        return torch.tensor(kept, dtype=dtype, device=device)
-    except (TypeError, ValueError) as error:
-        raise DTypeError(f"cannot make an array of {type(source).__name__}: {error}") from error
-
-
-def _flat(args: Sequence[Any]) -> Iterator[Any]:
-    for arg in args:
-        if isinstance(arg, (list, tuple)):
-            yield from arg
-        elif arg is not None:
-            yield arg
-
-
-def _out_list(out: Any) -> list[Handle]:
-    if out is None:
-        return []
-    return list(out) if isinstance(out, (list, tuple)) else [out]
-
-
-def _spec_argument(arg: Any) -> Any:
-    if isinstance(arg, Handle):
-        return arg.spec
-    return [item.spec for item in arg] if isinstance(arg, list) else arg
-
-
-def _value_argument(arg: Any, graph: set[int]) -> Any:
-    if isinstance(arg, Handle):
-        return arg.graph_value() if id(arg) in graph else arg.value()
-    return [_value_argument(item, graph) for item in arg] if isinstance(arg, list) else arg
-
-
-def _describe(arg: Any) -> str:
-    if isinstance(arg, Handle):
-        dtype = str(arg.spec.dtype).removeprefix("torch.")
-        return f"{dtype}{list(arg.spec.shape)}"
-    if isinstance(arg, list):
-        return (
-            "["
-            + ", ".join(_describe(item) for item in arg[:4])
-            + (", ...]" * (len(arg) > 4) or "]")
-        )
-    return repr(arg)
-
-
-def _located(
-    error: Exception, op: Op, args: Sequence[Any], attrs: dict[str, Any], site: str
-) -> Exception:
-    """Return the error with the operator, its shapes and the user's line in the message."""
-    shown = ", ".join(
-        [_describe(arg) for arg in args]
-        + [f"{k}={v!r}" for k, v in attrs.items() if v is not None and k != "training"]
-    )
-    message = f"{str(error).rstrip()}\n  in {op.name}({shown})\n  called at {site}"
-    if isinstance(error, MXNetError):
-        return type(error)(message)
-    return (OutOfRangeError if isinstance(error, IndexError) else MXNetError)(message)
-
-
 def checked_context(ctx: Context | None) -> Context | None:
     """Return a `ctx=` argument, or raise when it is something else, such as a torch device."""
     if ctx is not None and not isinstance(ctx, Context):
@@ -426,12 +359,3 @@ def checked_context(ctx: Context | None) -> Context | None:
             f"ctx must be a context such as mx.cpu(), not {ctx!r} (at {user_line()})"
         )
     return ctx
-
-
-def _mixed_contexts(op: Op, args: Sequence[Any]) -> ContextError:
-    found = [array._ctx for array in _flat(args) if isinstance(array, Handle)]
-    names = " and ".join(dict.fromkeys(str(ctx) for ctx in found))
-    return ContextError(
-        f"{op.name} was given arrays on {names}; bring them together with "
-        f"x.as_in_context(ctx) (at {user_line()})"
-    )

@@ -45,7 +45,7 @@ class Node:
 
 
 class View:
-    """A part of another array's storage, found again whenever that array's tensor is another one."""
+    """A part of another array's storage, found again when that array's tensor is another one."""
 
     __slots__ = ("base", "fn", "seen", "tensor")
 

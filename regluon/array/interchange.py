@@ -1,4 +1,4 @@
-"""Arrays from and to the outside: lists, NumPy, torch, DLPack, files; and waiting for everything."""
+"""Arrays from and to the outside: lists, NumPy, torch, files; and waiting for everything."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from regluon.array import dispatch, serialize
+from regluon.array.arguments import as_tensor
 from regluon.array.handle import Handle
 from regluon.array.ndarray import NDArray
 from regluon.array.np_ndarray import ndarray
@@ -22,7 +23,7 @@ A = TypeVar("A", bound=NDArray)
 
 
 def make(source: Any, ctx: Context | None, dtype: Any, cls: type[A]) -> A:
-    """Return a new array of class `cls` with a copy of `source`, which may be any array or nested list."""
+    """Return a new array of class `cls` with a copy of `source`, any array or nested list."""
     ctx = dispatch.checked_context(ctx) or (
         source._ctx if isinstance(source, Handle) else current_context()
     )
@@ -34,7 +35,7 @@ def make(source: Any, ctx: Context | None, dtype: Any, cls: type[A]) -> A:
         wanted = torch.float32
     if isinstance(source, (list, tuple)) and any(isinstance(item, Handle) for item in source):
         source = [item.asnumpy() if isinstance(item, NDArray) else item for item in source]
-    tensor = dispatch.as_tensor(source, wanted, ctx.device)
+    tensor = as_tensor(source, wanted, ctx.device)
     if cls is not ndarray and tensor.dim() == 0:
         tensor = tensor.reshape(1)
     return cls(tensor, ctx)
@@ -97,7 +98,7 @@ def from_torch(tensor: Tensor, ctx: Context | None = None) -> NDArray:
 
 
 def np_from_torch(tensor: Tensor, ctx: Context | None = None) -> ndarray:
-    """Return a NumPy-like array that shares the storage of a torch tensor; gradients do not cross."""
+    """Return a NumPy-like array on the storage of a torch tensor; gradients do not cross."""
     return wrap(tensor, ndarray, ctx)
 
 
@@ -135,7 +136,7 @@ def save(fname: str | Path, data: Any) -> None:
 
 
 def load(fname: str | Path) -> Any:
-    """Read what `save`, MXNet or safetensors wrote: a list of arrays, or a dict of name to array."""
+    """Read a file of `save`, MXNet or safetensors: a list of arrays, or a dict of name to array."""
     return _loaded(fname, NDArray)
 
 

@@ -48,7 +48,7 @@ def _index_array(item: Any, array: Handle) -> Handle:
 
 
 def contiguous(key: Key, shape: Sequence[int]) -> bool:
-    """Say whether the key picks one unbroken run of memory: leading integers, one slice, full rest."""
+    """Say whether the key picks one run of memory: leading integers, one slice, full rest."""
     if any(part is None for part in key) or len(key) > len(shape) + (Ellipsis in key):
         return False
     lengths = list(shape)

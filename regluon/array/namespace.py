@@ -1,4 +1,4 @@
-"""Fills `nd`, `np`, `npx` from the operator table: functions with real signatures and docstrings."""
+"""Fills `nd`, `np`, `npx` from the operator table: functions with signatures and docstrings."""
 
 import inspect
 from collections.abc import Callable, Iterator

@@ -192,7 +192,7 @@ class NDArray(Handle, OperatorMixin, NDMethods):
     as_in_ctx = as_in_context
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
-        """Return the values converted to `dtype`; with `copy=False` itself where nothing changes."""
+        """Return the values as `dtype`; with `copy=False` itself where nothing changes."""
         if not copy and self.spec.dtype == torch_dtype(dtype):
             return self
         return dispatch.call("cast", self, dtype=dtype)
@@ -223,7 +223,7 @@ class NDArray(Handle, OperatorMixin, NDMethods):
         return dispatch.invoke(self._ops["expand_dims"], (self,), {"axis": axis}, type(self))
 
     @property
-    def T(self) -> Any:  # noqa: N802
+    def T(self) -> Any:
         """A copy with the axes in reverse order."""
         return self.transpose()
 
@@ -275,7 +275,7 @@ class NDArray(Handle, OperatorMixin, NDMethods):
     def backward(
         self, out_grad: Any = None, retain_graph: bool = False, train_mode: bool = True
     ) -> None:
-        """Compute the gradients of everything this array was recorded from; `out_grad` defaults to ones."""
+        """Compute the gradients of all that this array was recorded from; `out_grad` is ones."""
         tape.backward([self], [out_grad], retain_graph)
 
     def zero_grad(self) -> None:

@@ -1,4 +1,4 @@
-"""np.ndarray: NumPy's semantics on top of NDArray: zero axes, boolean comparisons, NumPy's printing."""
+"""np.ndarray: NumPy's semantics on top of NDArray: printing, reshape, arrays without axes."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from regluon.ops.registry import NAMESPACES, Op
 from regluon.ops.reshape import complete_shape
 
 
-class ndarray(NDArray):  # noqa: N801
+class ndarray(NDArray):
     """An array with NumPy's semantics, as `mx.np` makes them; uninitialized if called directly.
 
     >>> import regluon as mx

@@ -1,4 +1,4 @@
-"""Gradients: leaves, the graph of recorded calls, and the backward pass as one task of the engine."""
+"""Gradients: leaves, the graph of recorded calls, and the backward pass as one engine task."""
 
 import itertools
 import weakref
@@ -25,8 +25,8 @@ def attach(array: Handle, grad: Handle | None, req: str) -> None:
         return
     if not array.spec.dtype.is_floating_point:
         raise DTypeError(
-            f"a gradient needs floating-point values, this array is {dtype_name(array.spec.dtype)}; "
-            "use x.astype('float32') first"
+            "a gradient needs floating-point values, this array is "
+            f"{dtype_name(array.spec.dtype)}; use x.astype('float32') first"
         )
     wait(array)
     adopt(array, array.value().detach().requires_grad_(True), grad, req)
@@ -112,7 +112,7 @@ def _spend(nodes: Sequence[Node]) -> None:
 
 
 def _clear_unreached(leaf: Node) -> None:
-    """A leaf that the graph names but no gradient reached, as behind BlockGrad, has gradient zero."""
+    """A leaf that the graph names but no gradient reached, as behind BlockGrad, gets zeros."""
     if leaf.active and leaf.grad is not None and leaf.req == "write":
         leaf.grad._data = torch.zeros_like(leaf.grad.value())
 

@@ -1,4 +1,4 @@
-"""The engine's contract: variables, tasks and waiting; and NaiveEngine, the synchronous reference."""
+"""The engine's contract: variables, tasks, waiting; and NaiveEngine, the synchronous reference."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class Var:
 
 
 class Engine(ABC):
-    """When operators run. The engine sees closures and variables; it knows no operator and no array.
+    """When operators run. The engine sees closures and variables, no operator and no array.
 
     A variable in both `reads` and `writes` is updated in place. When a task fails, what it only
     writes becomes unusable: every wait for it raises until it is written again. What it updates
@@ -57,15 +57,15 @@ class Engine(ABC):
 
     @abstractmethod
     def wait_for_var(self, var: Var) -> None:
-        """Return when `var` has its value; raise the error of the task that should have written it."""
+        """Return when `var` has its value; raise the error of the task that failed to write it."""
 
     @abstractmethod
     def wait_all(self) -> None:
-        """Return when every pushed task is finished; raise what failed, several as one ExceptionGroup."""
+        """Return when every task is finished; raise what failed, several as one ExceptionGroup."""
 
 
 class NaiveEngine(Engine):
-    """Runs every task at once on the caller's thread: the definition of what the others must compute."""
+    """Runs every task at once on the caller's thread: it defines what the others must compute."""
 
     name = "NaiveEngine"
     inline = True

@@ -1,4 +1,4 @@
-"""LazyEngine: one thread that runs nothing until a value is read, which exposes every lateness bug."""
+"""LazyEngine: runs nothing until a value is read, which exposes every lateness bug."""
 
 import itertools
 import traceback

@@ -203,9 +203,7 @@ def copy_np(a: Tensor) -> Tensor:
     return a.clone()
 
 
-@register(
-    same, nd="BlockGrad stop_gradient", symbol="BlockGrad", differentiable="", view="lazy copy"
-)
+@register(same, nd="BlockGrad stop_gradient", symbol="BlockGrad", view="lazy copy")
 def stop_gradient(data: Tensor) -> Tensor:
     """Return the same values without a way back for gradients."""
     return data.detach()

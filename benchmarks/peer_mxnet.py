@@ -1,0 +1,74 @@
+"""MXNet 1.9.1's side of the benchmarks: run by MXNet's own Python, told over standard input what to time."""
+
+import sys
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon, nd
+
+
+sys.path.insert(0, str(Path(__file__).parent))
+from timing import serve  # noqa: E402
+
+
+def tiny(expression):
+    def build():
+        x = nd.ones((2, 2))
+
+        def step():
+            y = x
+            for _ in range(500):
+                y = expression(y, x)
+            y.wait_to_read()
+
+        return step
+
+    return build
+
+
+def trainable(net, shape, classes, hybridize=False):
+    net.initialize()
+    if hybridize:
+        net.hybridize()
+    loss_of = gluon.loss.SoftmaxCrossEntropyLoss()
+    data = nd.array(np.random.default_rng(0).normal(size=shape).astype("float32"))
+    label = nd.array(np.arange(shape[0]) % classes)
+    trainer = gluon.Trainer(
+        net.collect_params(), "sgd", {"learning_rate": 0.01, "momentum": 0.9}, kvstore=None
+    )
+
+    def step():
+        with autograd.record():
+            loss = loss_of(net(data), label)
+        loss.backward()
+        trainer.step(shape[0])
+        nd.waitall()
+
+    return step
+
+
+def mlp(batch):
+    def build():
+        net = gluon.nn.HybridSequential()
+        net.add(gluon.nn.Dense(256, activation="relu"), gluon.nn.Dense(128, activation="relu"))
+        net.add(gluon.nn.Dense(2))
+        return trainable(net, (batch, 512), 2)
+
+    return build
+
+
+def resnet18():
+    return trainable(gluon.model_zoo.vision.resnet18_v1(classes=1000), (16, 3, 224, 224), 1000)
+
+
+if __name__ == "__main__":
+    serve(
+        {
+            "tiny add": tiny(lambda y, x: y + x),
+            "tiny scalar": tiny(lambda y, x: y * 1.0),
+            "mlp 1": mlp(1),
+            "mlp 32": mlp(32),
+            "resnet18": resnet18,
+        }
+    )
