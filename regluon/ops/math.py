@@ -41,10 +41,16 @@ def is_float(value: Any) -> bool:
 
 
 def whole(lhs: Any, rhs: Any) -> tuple[Any, Any]:
-    """Cut the fraction off a number that meets an integer array, as nd does."""
+    """Cut the fraction off a number that meets an integer array, as nd does; booleans are int64."""
     if not isinstance(rhs, Tensor):
-        return lhs, rhs if is_float(lhs) else int(rhs)
-    return lhs if isinstance(lhs, Tensor) or is_float(rhs) else int(lhs), rhs
+        return (lhs, rhs) if is_float(lhs) else (_integers(lhs), int(rhs))
+    if not isinstance(lhs, Tensor):
+        return (lhs, rhs) if is_float(rhs) else (int(lhs), _integers(rhs))
+    return lhs, rhs
+
+
+def _integers(array: Tensor) -> Tensor:
+    return array.long() if array.dtype == torch.bool else array
 
 
 def floats(lhs: Any, rhs: Any) -> tuple[Tensor, Tensor]:
@@ -81,6 +87,11 @@ def named(fn: Function, name: str, doc: str) -> None:
     """Give a function that a row of a table makes its name and docstring."""
     fn.__name__ = name
     fn.__doc__ = doc
+
+
+def _remainder(lhs: Any, rhs: Any) -> Tensor:
+    # Torch has no derivative where the first operand is a number.
+    return torch.remainder(_tensor(lhs, rhs) if is_float(rhs) else lhs, rhs)
 
 
 def _larger(lhs: Any, rhs: Any) -> Tensor:
@@ -131,7 +142,7 @@ _arithmetic(
 )
 _arithmetic(
     "modulo",
-    torch.remainder,
+    _remainder,
     """Return the remainder of division, with the sign of the divisor as in Python.
 
     >>> nd.modulo(nd.array([-3, 7]), 2).asnumpy().tolist()

@@ -44,6 +44,7 @@ class Sample:
     attrs: dict[str, Any] = field(default_factory=dict)
     grad: bool = True  # has gradients: compared with MXNet's, and with finite differences
     differs: str = ""  # why our result is another than MXNet's; nothing is compared with MXNet then
+    grad_differs: str = ""  # why only our gradients are other than MXNet's
     want: Any = None  # our result if it differs: a NumPy array, or a list of them
     error: str = ""  # the class of the error that we raise
     rtol: float | None = None  # instead of 1e-5 (float32), 1e-10 (float64), 1e-2 (float16)
@@ -142,37 +143,60 @@ def keyed(samples: list[Sample]) -> Iterator[tuple[str, Sample]]:
         yield f"{sample.call}#{number}", sample
 
 
-def evaluate(sample: Sample, mx: Any) -> Outcome:
-    """Make the call with the library `mx` (MXNet or regluon); errors are raised."""
+@dataclass
+class Call:
+    """A sample bound to one library: its arrays exist, the call can be made."""
+
+    sample: Sample
+    mx: Any
+    space: Any  # mx.nd or mx.np
+    inputs: list[Any]
+    leaves: list[Any]  # the inputs that get gradients
+    run: Callable[[], list[Any]]  # makes the call, recorded where the sample has gradients
+
+
+def prepare(sample: Sample, mx: Any, dtype: Any = None) -> Call:
+    """Make the arrays of a sample, floats in `dtype` if it is given, with gradients attached."""
     numpy_like = sample.space != "nd"
     (mx.npx.set_np if numpy_like else mx.npx.reset_np)()
     space = mx.np if numpy_like else mx.nd
     inputs: list[Any] = []
 
     def wrap(array: onp.ndarray) -> Any:
-        inputs.append(space.array(array, dtype=array.dtype))
+        chosen = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
+        inputs.append(space.array(array, dtype=chosen))
         return inputs[-1]
 
     args, attrs = _walk((sample.args, sample.attrs), wrap)
     leaves = [x for x in inputs if sample.grad and onp.issubdtype(x.dtype, onp.floating)]
     for leaf in leaves:
         leaf.attach_grad()
-    if sample.grad or sample.train:
+
+    def run() -> list[Any]:
+        function = _function(sample.call, mx)
+        if not (leaves or sample.train):
+            return _flat(function(*args, **attrs))
         with mx.autograd.record(train_mode=sample.train):
-            outputs = _flat(_function(sample.call, mx)(*args, **attrs))
-    else:
-        outputs = _flat(_function(sample.call, mx)(*args, **attrs))
-    if leaves:
+            return _flat(function(*args, **attrs))
+
+    return Call(sample, mx, space, inputs, leaves, run)
+
+
+def evaluate(sample: Sample, mx: Any, dtype: Any = None) -> Outcome:
+    """Make the call with the library `mx` (MXNet or regluon); errors are raised."""
+    call = prepare(sample, mx, dtype)
+    outputs = call.run()
+    if call.leaves:
         ends = [out for out in outputs if onp.issubdtype(out.dtype, onp.floating)]
-        heads = [space.array(head(out.shape, out.dtype), dtype=out.dtype) for out in ends]
+        heads = [call.space.array(head(out.shape, out.dtype), dtype=out.dtype) for out in ends]
         mx.autograd.backward(ends, heads)
     return Outcome(
         outputs=[numpy_of(out) for out in outputs],
-        grads=[numpy_of(leaf.grad) for leaf in leaves],
+        grads=[numpy_of(leaf.grad) for leaf in call.leaves],
         changed={
             at: numpy_of(now)
-            for at, (now, was) in enumerate(zip(inputs, sample.arrays(), strict=True))
-            if not onp.array_equal(numpy_of(now), was, equal_nan=was.dtype.kind == "f")
+            for at, (now, was) in enumerate(zip(call.inputs, sample.arrays(), strict=True))
+            if not onp.array_equal(numpy_of(now), was.astype(now.dtype), equal_nan=True)
         },
     )
 
@@ -220,7 +244,7 @@ def seen_by(digest: Any) -> Callable[[Any], Any]:
     """Return a function that adds a value to a digest."""
 
     def add(value: Any) -> Any:
-        if isinstance(value, onp.ndarray):
+        if isinstance(value, (onp.ndarray, onp.generic)):
             digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
         else:
             digest.update(repr(value).encode())
