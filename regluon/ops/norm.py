@@ -84,7 +84,7 @@ def batch_norm(
     _check_vectors(size, data, **vectors)
     first = axis % data.dim() == 1
     source = data if first else data.movedim(axis, 1)
-    weight = _ones(gamma) if fix_gamma else gamma
+    weight = None if fix_gamma else gamma  # the door gives a leaf that nothing reached zeros
     cudnn = torch.backends.cudnn.enabled and not cudnn_off
     if training and not use_global_stats:
         # With momentum 1 torch leaves the batch's own statistics in these vectors. The moving ones
@@ -92,8 +92,8 @@ def batch_norm(
         mean, var = moving_mean.new_zeros((2, size)).unbind()
         result = torch.batch_norm(source, weight, beta, mean, var, True, 1.0, eps, cudnn)
         count = data.numel() // size
-        # Torch divides by count - 1, which leaves nothing to correct for a single value.
-        var = var.mul_((count - 1) / count) if count > 1 else var.zero_()
+        # Torch divides by count - 1, which a single value does not survive.
+        var = var * ((count - 1) / count) if count > 1 else torch.zeros_like(var)
         moving_mean.detach().lerp_(mean, 1 - momentum)
         moving_var.detach().lerp_(var, 1 - momentum)
     else:
@@ -103,14 +103,6 @@ def batch_norm(
     if not output_mean_var:
         return result
     return result, mean.detach().clone(), (var.detach() + eps).rsqrt()
-
-
-def _ones(gamma: Tensor) -> Tensor | None:
-    """Return ones that send a gradient of zero back to `gamma`, if it wants one."""
-    if not (gamma.requires_grad and torch.is_grad_enabled()):
-        return None
-    ones = torch.ones_like(gamma)
-    return torch.where(ones.bool(), ones, gamma)
 
 
 @register_meta(
