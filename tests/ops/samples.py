@@ -50,6 +50,7 @@ class Sample:
     rtol: float | None = None  # instead of 1e-5 (float32), 1e-10 (float64), 1e-2 (float16)
     random: bool = False  # only shapes and dtypes are compared
     train: bool = False  # recorded in training mode (dropout, batch norm)
+    fixed: tuple[int, ...] = ()  # which arrays get no gradient, such as moving statistics
     id: str = ""  # a word for the test's name
 
     @property
@@ -65,7 +66,8 @@ class Sample:
 
     def digest(self) -> str:
         """Change when the call, an array or an attribute does, so that an old golden file shows."""
-        text = repr((self.call, self.grad, self.random, self.train, sorted(self.attrs)))
+        parts = (self.call, self.grad, self.random, self.train, sorted(self.attrs))
+        text = repr((*parts, self.fixed) if self.fixed else parts)
         seen = hashlib.sha256(text.encode())
         _walk(
             (self.args, [self.attrs[k] for k in sorted(self.attrs)]), identity, leaf=seen_by(seen)
@@ -168,7 +170,8 @@ def prepare(sample: Sample, mx: Any, dtype: Any = None) -> Call:
         return inputs[-1]
 
     args, attrs = _walk((sample.args, sample.attrs), wrap)
-    leaves = [x for x in inputs if sample.grad and onp.issubdtype(x.dtype, onp.floating)]
+    wanted = [x for at, x in enumerate(inputs) if sample.grad and at not in sample.fixed]
+    leaves = [x for x in wanted if onp.issubdtype(x.dtype, onp.floating)]
     for leaf in leaves:
         leaf.attach_grad()
 
