@@ -4,6 +4,7 @@ from regluon import (  # noqa: F401
     autograd as autograd,
     context as context,
     engine as engine,
+    gluon as gluon,
     initializer as init,
     initializer as initializer,
     nd as nd,

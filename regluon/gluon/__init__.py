@@ -1,0 +1,11 @@
+"""Gluon: parameters, blocks, layers, losses; networks written as Python classes."""
+
+from regluon.gluon import nn as nn, utils as utils
+from regluon.gluon.block import Block as Block
+from regluon.gluon.hybrid import HybridBlock as HybridBlock
+from regluon.gluon.parameter import (
+    Constant as Constant,
+    DeferredInitializationError as DeferredInitializationError,
+    Parameter as Parameter,
+)
+from regluon.gluon.parameter_dict import ParameterDict as ParameterDict

@@ -1,0 +1,57 @@
+"""Copies of a value on several contexts, as leaves of the graph with their gradients."""
+
+from collections.abc import Sequence
+
+import torch
+
+from regluon.array import dispatch, tape
+from regluon.array.ndarray import NDArray
+from regluon.base import ContextError
+from regluon.context import Context, current_context
+
+
+Contexts = Context | Sequence[Context] | None
+
+
+def plain_shape(shape: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    """Return a shape as a tuple with 0 for unknown lengths."""
+    if shape is None:
+        return None
+    lengths = (shape,) if isinstance(shape, int) else tuple(int(length) for length in shape)
+    return tuple(0 if length == -1 else length for length in lengths)
+
+
+def list_contexts(ctx: Contexts) -> list[Context]:
+    """Return the contexts that were asked for, the current one by default, each once."""
+    given = [ctx or current_context()] if ctx is None or isinstance(ctx, Context) else list(ctx)
+    for item in given:
+        if dispatch.checked_context(item) is None or given.count(item) > 1:
+            raise ContextError(f"ctx must be a context or a list of different ones, not {ctx}")
+    if not given:
+        raise ContextError("ctx is an empty list: give at least one context")
+    return given
+
+
+def by_context(arrays: Sequence[NDArray]) -> dict[Context | None, NDArray]:
+    """Return the arrays by context, and by None if there is only one."""
+    table: dict[Context | None, NDArray] = {array.context: array for array in arrays}
+    if len(arrays) == 1:
+        table[None] = arrays[0]
+    return table
+
+
+def attach(array: NDArray, req: str, leaf: torch.nn.Parameter | None) -> NDArray | None:
+    """Make `array` a leaf of the graph, a given tensor's if there is one; returns its gradient."""
+    dispatch.wait(array)
+    value = array.value()
+    grad = None if req == "null" else type(array)(torch.zeros_like(value), array.context)
+    if leaf is None:
+        tape.attach(array, grad, req)
+        return grad
+    leaf.data = value
+    leaf.requires_grad_(req != "null")
+    if req == "null":
+        array._node = None
+    else:
+        tape.adopt(array, leaf, grad, req)
+    return grad
