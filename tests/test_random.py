@@ -1,5 +1,7 @@
 """Keys: the same seed gives the same numbers, per context and per call, on every engine."""
 
+import threading
+
 import regluon as mx
 from regluon import engine, random
 
@@ -49,3 +51,49 @@ def test_the_order_of_running_does_not_matter_only_the_order_of_calls() -> None:
 
 def test_mixing_depends_on_every_word_and_its_place() -> None:
     assert len({random.mix(*words) for words in [(0,), (1,), (0, 1), (1, 0), (0, 0)]}) == 5
+
+
+def drawn_by_a_sample() -> list[float]:
+    numbers = random.sample_generator().random(2).tolist()
+    numbers += mx.nd.random.uniform(shape=(2,)).asnumpy().tolist()
+    return [*numbers, random.sample_generator().random()]
+
+
+def test_draws_inside_a_key_depend_on_the_key_alone() -> None:
+    with random.keyed(5):
+        first = drawn_by_a_sample()
+    mx.random.seed(3)
+    mx.nd.random.uniform(shape=(1,)).wait_to_read()
+    results: list[list[float]] = []
+
+    def work() -> None:
+        with random.keyed(5):
+            results.append(drawn_by_a_sample())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    with random.keyed(6):
+        other = drawn_by_a_sample()
+    assert results == [first]
+    assert len(set(first)) == 5
+    assert not set(first) & set(other)
+
+
+def test_a_key_inside_a_key_gives_back_the_outer_one() -> None:
+    with random.keyed(1):
+        whole = [random.sample_generator().random() for _ in range(2)]
+    with random.keyed(1):
+        assert random.sample_generator().random() == whole[0]
+        with random.keyed(2):
+            assert random.sample_generator().random() != whole[1]
+        assert random.sample_generator().random() == whole[1]
+
+
+def test_generators_outside_a_key_follow_the_seed_and_leave_operators_alone() -> None:
+    first = [random.sample_generator().random() for _ in range(3)]
+    drawn = mx.nd.random.uniform(shape=(2,)).asnumpy()
+    mx.random.seed(0)
+    assert (mx.nd.random.uniform(shape=(2,)).asnumpy() == drawn).all()
+    assert [random.sample_generator().random() for _ in range(3)] == first
+    assert len(set(first)) == 3
