@@ -1,6 +1,7 @@
 """LazyEngine: runs nothing until a value is read, which exposes every lateness bug."""
 
 import itertools
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -28,7 +29,8 @@ class LazyEngine(Engine):
     """Keeps pushed tasks until somebody waits, then runs just what that value needs, oldest first.
 
     `limit` bounds the tasks kept: beyond it the oldest half is run, so that a loop that never
-    reads a value does not grow without end.
+    reads a value does not grow without end. Threads that load data take turns: one waits while
+    another one's tasks run, because what it reads may be among them.
     """
 
     name = "LazyEngine"
@@ -39,6 +41,7 @@ class LazyEngine(Engine):
         self._numbers = itertools.count()
         self._pending: dict[int, Task] = {}
         self._failures: list[BaseException] = []
+        self._turn = threading.RLock()  # a task may read values and push tasks itself
 
     def push(
         self,
@@ -51,7 +54,10 @@ class LazyEngine(Engine):
         name: str = "",
     ) -> None:
         """Keep `fn` with its place in the order of every variable it touches."""
-        task = Task(next(self._numbers), fn, reads, writes)
+        with self._turn:
+            self._keep(Task(next(self._numbers), fn, reads, writes), name)
+
+    def _keep(self, task: Task, name: str) -> None:
         task.name = name
         after: dict[int, Task] = {}
         for var in task.reads:
@@ -76,20 +82,22 @@ class LazyEngine(Engine):
 
     def wait_for_var(self, var: Var) -> None:
         """Run what the value of `var` needs, in the order of pushing."""
-        if isinstance(var.writer, Task):
-            for task in _needed(var.writer):
-                self._run(task)
-        if var.error is not None:
-            self._failures = [error for error in self._failures if error is not var.error]
-            raise var.error
-        if self._failures:
-            raise self._failures.pop(0)
+        with self._turn:
+            if isinstance(var.writer, Task):
+                for task in _needed(var.writer):
+                    self._run(task)
+            if var.error is not None:
+                self._failures = [error for error in self._failures if error is not var.error]
+                raise var.error
+            if self._failures:
+                raise self._failures.pop(0)
 
     def wait_all(self) -> None:
         """Run everything."""
-        for task in list(self._pending.values()):
-            self._run(task)
-        failures, self._failures = self._failures, []
+        with self._turn:
+            for task in list(self._pending.values()):
+                self._run(task)
+            failures, self._failures = self._failures, []
         if len(failures) == 1:
             raise failures[0]
         if failures:

@@ -1,6 +1,8 @@
 """LazyEngine against NaiveEngine: the same numbers for any program, errors where they belong."""
 
 import random
+import threading
+import time
 
 import pytest
 
@@ -128,3 +130,20 @@ def test_a_finished_task_keeps_nothing_alive() -> None:
     engine.wait_for_var(var)
     gc.collect()
     assert watch() is None
+
+
+def test_a_thread_waits_while_another_one_runs_what_it_reads():
+    engine, cell, done = LazyEngine(), Cell(0), threading.Event()
+
+    def slow():
+        done.set()
+        time.sleep(0.05)
+        cell.value = 7
+
+    engine.push(slow, [], [cell], cpu())
+    reader = threading.Thread(target=engine.wait_for_var, args=(cell,))
+    reader.start()
+    done.wait()
+    engine.wait_for_var(cell)
+    assert cell.value == 7
+    reader.join()
