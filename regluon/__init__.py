@@ -7,9 +7,12 @@ from regluon import (  # noqa: F401
     gluon as gluon,
     initializer as init,
     initializer as initializer,
+    lr_scheduler as lr_scheduler,
+    metric as metric,
     nd as nd,
     np as np,
     npx as npx,
+    optimizer as optimizer,
     random as random,
 )
 from regluon.base import MXNetError as MXNetError

@@ -78,7 +78,8 @@ class Initializer:
         >>> mx.init.Normal(0.5).dumps()
         '["normal", {"sigma": 0.5}]'
         """
-        return json.dumps([type(self).__name__.lower(), self._kwargs], default=_plain)
+        described = [type(self).__name__.lower(), self._kwargs]
+        return json.dumps(described, default=lambda array: array.tolist())
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self._kwargs.items())
@@ -123,14 +124,9 @@ class Initializer:
 
     def _init_default(self, desc: InitDesc, arr: NDArray) -> None:
         raise MXNetError(
-            f"no rule says how to initialize {str(desc)!r}: known are names that end in "
+            f"no rule says how to initialize {desc!r}: known are names that end in "
             f"{', '.join(self._rules)}; give this parameter an initializer of its own (init=...)"
         )
-
-
-def _plain(value: Any) -> Any:
-    """Return an array argument as JSON can hold it."""
-    return value.tolist()
 
 
 C = TypeVar("C", bound=type[Initializer])
@@ -271,7 +267,7 @@ class Xavier(Initializer):
         if len(shape) < 2:
             raise ShapeError(
                 f"{type(self).__name__} needs at least two axes to count inputs and outputs; "
-                f"{str(desc)!r} has shape {shape}"
+                f"{desc!r} has shape {shape}"
             )
         positions = math.prod(shape[2:])
         fan_in, fan_out = shape[1] * positions, shape[0] * positions
@@ -320,7 +316,7 @@ class Bilinear(Initializer):
 
     def _init_weight(self, desc: InitDesc, arr: NDArray) -> None:
         if len(arr.shape) != 4:
-            raise ShapeError(f"Bilinear needs four axes; {str(desc)!r} has shape {arr.shape}")
+            raise ShapeError(f"Bilinear needs four axes; {desc!r} has shape {arr.shape}")
         half = math.ceil(arr.shape[3] / 2)
         center = (2 * half - 1 - half % 2) / (2 * half)
         row, column = (1 - abs(onp.arange(length) / half - center) for length in arr.shape[2:])
@@ -344,7 +340,7 @@ class LSTMBias(Initializer):
         arr[quarter : 2 * quarter] = self.forget_bias
 
 
-class Mixed:
+class Mixed(Initializer):
     """The first of several initializers whose regular expression matches the start of the name.
 
     >>> import regluon as mx
@@ -352,20 +348,24 @@ class Mixed:
     """
 
     def __init__(self, patterns: Sequence[str], initializers: Sequence[Initializer]) -> None:
+        super().__init__(patterns=list(patterns))
         if len(patterns) != len(initializers):
             raise MXNetError(f"{len(patterns)} patterns for {len(initializers)} initializers")
         self.map = [(re.compile(p), i) for p, i in zip(patterns, initializers, strict=True)]
 
     def __call__(self, desc: str, arr: NDArray) -> None:
         """Fill `arr`, whose name is `desc`."""
+        self._init_weight(InitDesc(desc), arr)
+
+    def _init_weight(self, desc: InitDesc, arr: NDArray) -> None:
         for pattern, initializer in self.map:
             if pattern.match(desc):
-                initializer(desc, arr)
+                initializer(InitDesc(desc), arr)
                 return
-        raise MXNetError(f"no pattern matches {str(desc)!r}; add '.*' as the last one")
+        raise MXNetError(f"no pattern matches {desc!r}; add '.*' as the last one")
 
 
-class Load:
+class Load(Initializer):
     """Values from a file or a mapping by name, prefixes `arg:` and `aux:` left out.
 
     What is missing there goes to `default_init`; without one it is an error.
@@ -374,6 +374,7 @@ class Load:
     def __init__(
         self, param: str | Path | Mapping[str, NDArray], default_init: Init | None = None
     ) -> None:
+        super().__init__()
         loaded = nd.load(param) if isinstance(param, str | Path) else param
         if not isinstance(loaded, Mapping):
             raise MXNetError("Load needs named arrays; this file holds a list without names")
@@ -382,16 +383,15 @@ class Load:
 
     def __call__(self, desc: str, arr: NDArray) -> None:
         """Fill `arr`, whose name is `desc`."""
-        found = self.param.get(str(desc))
+        self._init_weight(InitDesc(desc), arr)
+
+    def _init_weight(self, desc: InitDesc, arr: NDArray) -> None:
+        found = self.param.get(desc)
         if found is not None:
             if found.shape != arr.shape:
-                raise ShapeError(
-                    f"{str(desc)!r} has shape {arr.shape}, the loaded array {found.shape}"
-                )
+                raise ShapeError(f"{desc!r} has shape {arr.shape}, the loaded array {found.shape}")
             arr[:] = found
         elif self.default_init is not None:
-            self.default_init(desc if isinstance(desc, InitDesc) else InitDesc(desc), arr)
+            self.default_init(InitDesc(desc), arr)
         else:
-            raise MXNetError(
-                f"{str(desc)!r} is not among the loaded arrays{nearest(desc, self.param)}"
-            )
+            raise MXNetError(f"{desc!r} is not among the loaded arrays{nearest(desc, self.param)}")

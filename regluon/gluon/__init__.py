@@ -9,3 +9,4 @@ from regluon.gluon.parameter import (
     Parameter as Parameter,
 )
 from regluon.gluon.parameter_dict import ParameterDict as ParameterDict
+from regluon.gluon.trainer import Trainer as Trainer

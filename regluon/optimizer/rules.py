@@ -1,0 +1,135 @@
+"""The rules: how a gradient changes a weight. Their arithmetic is in `ops/update.py`."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from regluon.array.dispatch import call
+from regluon.array.ndarray import NDArray
+from regluon.optimizer.optimizer import Index, Optimizer, State, register
+
+
+def _zeros(weight: NDArray) -> NDArray:
+    """Return an array of zeros with the shape, type, context and class of a weight."""
+    spec = weight.spec
+    zero = torch.zeros(spec.shape, dtype=spec.dtype, device=weight.context.device)
+    return type(weight)(zero, weight.context)
+
+
+class _Grouped(Optimizer):
+    """A rule that updates each group of weights by one operator."""
+
+    def update(self, index: Index, weight: NDArray, grad: NDArray, state: State) -> None:
+        """Change `weight` and `state` in place by one gradient."""
+        self.update_group([index], [weight], [grad], [state])
+
+    def _shared(self) -> dict[str, Any]:
+        """Return the attributes that all grouped operators have."""
+        clip = self.clip_gradient
+        return {"rescale_grad": self.rescale_grad, "clip_gradient": clip if clip else -1.0}
+
+
+@register
+class SGD(_Grouped):
+    """Stochastic gradient descent with momentum and weight decay.
+
+    With g = clip(rescale_grad * grad) + wd * w: m = momentum * m - lr * g, w = w + m. Note that a
+    change of the rate acts on new gradients only, unlike in torch, where it scales the momentum.
+    `lazy_update` is for sparse gradients, which there are none of, and has no effect.
+
+    >>> import regluon as mx
+    >>> sgd = mx.optimizer.SGD(learning_rate=0.5)
+    >>> w, g = mx.nd.ones((2,)), mx.nd.ones((2,))
+    >>> sgd.update(0, w, g, sgd.create_state(0, w))
+    >>> w.asnumpy().tolist()
+    [0.5, 0.5]
+    """
+
+    def __init__(self, momentum: float = 0.0, lazy_update: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.momentum = momentum
+        self.lazy_update = lazy_update
+
+    def create_state(self, index: Index, weight: NDArray) -> State:
+        """Return the momentum, None where there is none."""
+        return _zeros(weight) if self.momentum else None
+
+    def update_group(
+        self,
+        indices: Sequence[Index],
+        weights: Sequence[NDArray],
+        grads: Sequence[NDArray],
+        states: Sequence[State],
+    ) -> None:
+        """Change weights of one type and context in one task."""
+        self._update_count(indices)
+        attrs = {"lrs": self._get_lrs(indices), "wds": self._get_wds(indices), **self._shared()}
+        if self.momentum:
+            attrs["momentum"] = self.momentum
+            call("multi_sgd_mom_update", list(weights), list(grads), list(states), **attrs)
+        else:
+            call("multi_sgd_update", list(weights), list(grads), **attrs)
+
+
+@register
+class Adam(_Grouped):
+    """Adam: steps scaled by running means of the gradient and of its square.
+
+    With g = clip(rescale_grad * grad + wd * w): m = beta1 * m + (1 - beta1) * g and
+    v = beta2 * v + (1 - beta2) * g^2, then at the t-th update of a weight
+    w = w - lr * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon). Kingma and Ba 2015,
+    "Adam", in the order of its section 2, so that epsilon is not corrected as torch's is.
+    The default rate is 0.001. `lazy_update` has no effect.
+    """
+
+    default_learning_rate: ClassVar[float] = 0.001
+
+    def __init__(
+        self,
+        learning_rate: float | None = None,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        lazy_update: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.lazy_update = lazy_update
+
+    def create_state(self, index: Index, weight: NDArray) -> State:
+        """Return the two running means."""
+        return _zeros(weight), _zeros(weight)
+
+    def update_group(
+        self,
+        indices: Sequence[Index],
+        weights: Sequence[NDArray],
+        grads: Sequence[NDArray],
+        states: Sequence[State],
+    ) -> None:
+        """Change weights of one type and context in one task."""
+        self._update_count(indices)
+        counts = [self._index_update_count[index] for index in indices]
+        lrs = [
+            lr * math.sqrt(1 - self.beta2**t) / (1 - self.beta1**t)
+            for lr, t in zip(self._get_lrs(indices), counts, strict=True)
+        ]
+        means, variances = (list(arrays) for arrays in zip(*states, strict=True))
+        call(
+            "multi_adam_update",
+            list(weights),
+            list(grads),
+            means,
+            variances,
+            lrs=lrs,
+            wds=self._get_wds(indices),
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon,
+            **self._shared(),
+        )
