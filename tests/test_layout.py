@@ -98,16 +98,29 @@ def test_every_folder_of_the_package_has_an_init_file():
     assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
 
 
-def test_every_import_of_the_package_is_at_the_top_of_its_file_and_absolute():
-    found = []
-    for name, tree in package_trees():
-        top = set(tree.body)
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Import | ast.ImportFrom):
-                continue
-            relative = isinstance(node, ast.ImportFrom) and node.level > 0
-            if node not in top or relative:
-                found.append(f"{name}:{node.lineno}")
+def imports_of(tree: ast.AST) -> set[ast.Import | ast.ImportFrom]:
+    return {node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)}
+
+
+def test_no_function_or_class_of_the_package_holds_an_import():
+    scopes = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    found = {
+        f"{name}:{held.lineno}"
+        for name, tree in package_trees()
+        for node in ast.walk(tree)
+        if isinstance(node, scopes)
+        for held in imports_of(node)
+    }
+    assert not found
+
+
+def test_every_import_of_the_package_is_absolute():
+    found = {
+        f"{name}:{node.lineno}"
+        for name, tree in package_trees()
+        for node in imports_of(tree)
+        if isinstance(node, ast.ImportFrom) and node.level > 0
+    }
     assert not found
 
 
