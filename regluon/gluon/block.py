@@ -144,6 +144,15 @@ class Block:
             found.update(child.structural_params(start + key))
         return found
 
+    def name_layouts(self) -> list[dict[str, Parameter]]:
+        """Return the ways in which files name the parameters: by place, in full, in part.
+
+        In part means the full name without this block's own prefix.
+        """
+        full = {param.name: param for param in self.collect_params().values()}
+        short = {name.removeprefix(self._prefix): param for name, param in full.items()}
+        return [self.structural_params(), full, short]
+
     def register_child(self, block: "Block", name: str | None = None) -> None:
         """Add a child block; attributes that are blocks are added by themselves."""
         self._children[str(len(self._children)) if name is None else name] = block
@@ -301,11 +310,9 @@ class Block:
         (`arg:net0_conv0_weight`). A missing, unknown or ill-shaped parameter, a wrong type or a
         damaged file is an error that names it; then nothing has changed.
         """
-        full = {param.name: param for param in self.collect_params().values()}
-        short = {name.removeprefix(self._prefix): param for name, param in full.items()}
         files.load(
             filename,
-            [self.structural_params(), full, short],
+            self.name_layouts(),
             ctx=ctx,
             allow_missing=allow_missing,
             ignore_extra=ignore_extra,

@@ -48,7 +48,33 @@ def load(
     if dtype_source not in ("current", "saved"):
         raise MXNetError(f"dtype_source must be 'current' or 'saved', not {dtype_source!r}")
     where = repr(str(filename))
-    tensors = _read(filename, where)
+    fill(
+        _read(filename, where),
+        layouts,
+        where,
+        ctx=ctx,
+        allow_missing=allow_missing,
+        ignore_extra=ignore_extra,
+        cast_dtype=cast_dtype,
+        dtype_source=dtype_source,
+    )
+
+
+def fill(
+    tensors: dict[str, torch.Tensor],
+    layouts: Sequence[Names],
+    where: str,
+    *,
+    ctx: Context | Sequence[Context] | None = None,
+    allow_missing: bool = False,
+    ignore_extra: bool = False,
+    cast_dtype: bool = False,
+    dtype_source: str = "current",
+) -> None:
+    """Write tensors to the parameters of their names, all of them or, after an error, none.
+
+    where: what the tensors are from, for messages. The rest is as for `load`.
+    """
     params, tensors = _best_layout(layouts, tensors)
     if not allow_missing:
         _check_missing(params, tensors, where)
