@@ -94,8 +94,9 @@ def batch_norm(
         count = data.numel() // size
         # Torch divides by count - 1, which a single value does not survive.
         var = var * ((count - 1) / count) if count > 1 else torch.zeros_like(var)
-        moving_mean.detach().lerp_(mean, 1 - momentum)
-        moving_var.detach().lerp_(var, 1 - momentum)
+        if momentum != 1:  # with 1 they stay bit for bit, whatever the batch holds
+            moving_mean.detach().lerp_(mean, 1 - momentum)
+            moving_var.detach().lerp_(var, 1 - momentum)
     else:
         mean, var = moving_mean, moving_var
         result = torch.batch_norm(source, weight, beta, mean, var, False, 0.0, eps, cudnn)
