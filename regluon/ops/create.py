@@ -278,7 +278,7 @@ def eye_np(
     symbol="_npi_identity",
     differentiable="",
 )
-def identity(n: int, dtype: Any = None, device: torch.device = CPU) -> Tensor:
+def identity_matrix(n: int, dtype: Any = None, device: torch.device = CPU) -> Tensor:
     """Make an n x n matrix with ones on the main diagonal."""
     return eye_nd(n, 0, 0, device, dtype)
 
@@ -348,7 +348,6 @@ def _arange_like_infer(data: Spec, *, axis: int | None = None, **rest: Any) -> t
 @register(
     _arange_like_infer,
     npx="arange_like",
-    also={"nd.contrib": "arange_like"},
     symbol="_contrib_arange_like",
     differentiable="",
 )

@@ -73,9 +73,12 @@ def batch_dot(
 
 
 @register_meta(np="dot", symbol="_np_dot")
-def dot_np(a: Tensor, b: Tensor) -> Tensor:
-    """Multiply as NumPy's dot: the last axis of `a` meets the last but one of `b`."""
-    if a.dim() == 0 or b.dim() == 0:
+def dot_np(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """Multiply as NumPy's dot: the last axis of `a` meets the last but one of `b`.
+
+    A number, or an array without axes, multiplies every element.
+    """
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a.dim() and b.dim()):
         return torch.mul(a, b)
     inner = max(b.dim() - 2, 0)
     _check_pair(a, b, -1, inner)
@@ -141,7 +144,7 @@ def vdot(a: Tensor, b: Tensor) -> Tensor:
 
 
 @register_meta(also={"np.linalg": "norm"}, symbol="_npi_norm")
-def norm(
+def linalg_norm(
     x: Tensor,
     ord: float | str | None = None,
     axis: Axes | None = None,

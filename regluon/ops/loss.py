@@ -93,12 +93,10 @@ def softmin(
 
 @register(same, nd="SoftmaxActivation", npx="softmax_activation", symbol="SoftmaxActivation")
 def softmax_activation(data: Tensor, mode: str = "instance") -> Tensor:
-    """Softmax over all elements of each sample, or over the channels (axis 1) by mode "channel"."""
-    if mode == "channel":
-        return torch.softmax(data, 1)
-    if mode != "instance":
+    """Softmax over the last axis (whatever MXNet's text says), or over axis 1 by mode "channel"."""
+    if mode not in ("instance", "channel"):
         raise MXNetError(f"mode is 'instance' or 'channel', not {mode!r}")
-    return torch.softmax(data.reshape(data.shape[0], -1), 1).reshape(data.shape)
+    return torch.softmax(data, 1 if mode == "channel" else -1)
 
 
 def _cross_entropy_infer(data: Tensor | Spec, label: Tensor | Spec) -> tuple[Spec, ...]:

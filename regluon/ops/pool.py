@@ -1,6 +1,5 @@
 """Pooling by any of MXNet's conventions: torch's kernels where they have the same windows."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -84,7 +83,7 @@ def _max(data: Tensor, windows: Windows) -> Tensor:
     pool, kernel, stride = _MAX[data.dim()], windows.kernel, windows.stride
     if windows.native(data.shape[2:]):
         return pool(data, kernel, stride, windows.pad, ceil_mode=windows.convention == "full")
-    return pool(windows.surround(data, -math.inf), kernel, stride)
+    return pool(windows.surround(data, torch.finfo(data.dtype).min), kernel, stride)
 
 
 def _average(
@@ -140,8 +139,8 @@ def pooling(
     Each axis of the result has floor((size + 2 * pad - kernel) / stride) + 1 places by the "valid"
     convention, ceil instead of floor by "full", ceil(size / stride) by "same", whose windows start
     at the first place. Averages count the padding unless `count_include_pad` is False. A window
-    outside the data gives 0, or -inf for "max". The norm is sum(x ** p) ** (1 / p) with p =
-    `p_value`. `global_pool` takes each whole image; `layout` "NHWC" has the channels last.
+    outside the data gives 0, or the lowest number for "max". The norm is sum(x ** p) ** (1 / p)
+    with p = `p_value`. `global_pool` takes each whole image; `layout` "NHWC" has the channels last.
 
     >>> pooling(torch.ones(1, 2, 7, 7), (2, 2), stride=(2, 2), pooling_convention="full").shape
     torch.Size([1, 2, 4, 4])
