@@ -235,6 +235,8 @@ def _member(name: str) -> Callable[..., Any]:
 
 
 def _flat(result: Any) -> list[Any]:
+    if result is None:  # what only writes into its arguments returns nothing
+        return []
     return list(result) if isinstance(result, (list, tuple)) else [result]
 
 

@@ -171,6 +171,7 @@ def np_random() -> list[Sample]:
         Sample("np.random.gamma", (2.0, 3.0), {"size": 3}),
         Sample("np.random.gamma", (HIGH, HIGH)),
         Sample("np.random.beta", (1.0, 2.0), {"size": 3}),
+        Sample("np.random.shuffle", (floats(1, 3),)),
         Sample("np.random.permutation", (4,), differs=MISSING),
         Sample("np.random.permutation", (A,), differs=MISSING),
         Sample("np.random.poisson", (2.0, 3), differs=MISSING),
