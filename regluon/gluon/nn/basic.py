@@ -13,6 +13,7 @@ from regluon.ops.registry import TABLE
 _FULLY_CONNECTED = TABLE["fully_connected"]
 _DROPOUT = TABLE["dropout"]
 _EMBEDDING = TABLE["embedding"]
+_FLATTEN = TABLE["flatten"]
 
 
 class Dense(HybridBlock):
@@ -166,7 +167,7 @@ class Flatten(HybridBlock):
 
     def forward(self, x: Any) -> Any:
         """Return the flattened array."""
-        return x.reshape((x.shape[0], -1))
+        return invoke(_FLATTEN, (x,), {}, type(x))
 
     def __repr__(self) -> str:
         return type(self).__name__
