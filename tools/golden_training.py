@@ -5,10 +5,16 @@
 The inputs of the metrics and optimizers are made by `tests/training_cases.py` on both sides.
 """
 
+import sys
 from pathlib import Path
 
 import mxnet as mx
 import numpy as onp
+
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.training_cases import METRICS, SCHEDULES, TRAININGS, UPDATES, train
 
 
 GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
@@ -48,9 +54,50 @@ def initializers():
     return found
 
 
+def schedules():
+    """Return the rates of every schedule for all updates in turn."""
+    found = {}
+    for key, (kind, arguments) in SCHEDULES.items():
+        schedule = getattr(mx.lr_scheduler, kind)(**arguments)
+        found[key] = onp.array([schedule(update) for update in UPDATES])
+    return found
+
+
+def metrics():
+    """Return, for every metric, its value after each batch, forgetting the first ones once."""
+    found = {}
+    for key, (kind, arguments, batches) in METRICS.items():
+        metric = mx.metric.create(kind, **arguments)
+        values = []
+        for labels, preds in batches:
+            metric.update([mx.nd.array(x) for x in labels], [mx.nd.array(x) for x in preds])
+            values.append(metric.get()[1])
+        found[key] = onp.array(values)
+        found[f"name_{key}"] = metric.get()[0]
+    return found
+
+
+def trainings():
+    """Return the weights of every run."""
+    found = {}
+    for key, case in TRAININGS.items():
+        for name, value in train(mx, case).items():
+            found[f"{key}/{name}"] = value
+    return found
+
+
+FILES = {
+    "initializer": initializers,
+    "lr_scheduler": schedules,
+    "metric": metrics,
+    "optimizer": trainings,
+}
+
+
 def main():
     """Write the files."""
-    for name, arrays in (("initializer", initializers()),):
+    for name, make in FILES.items():
+        arrays = make()
         onp.savez_compressed(GOLDEN / f"{name}.npz", **arrays)
         print(f"{(GOLDEN / f'{name}.npz').stat().st_size:6d} {name}.npz")
 

@@ -55,7 +55,7 @@ class Trainer:
     ...     loss = weight.data() * 2
     >>> loss.backward()
     >>> trainer.step(batch_size=1)
-    >>> weight.data().asscalar()
+    >>> weight.data().item()
     0.5
     """
 

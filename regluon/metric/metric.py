@@ -328,9 +328,9 @@ class CustomMetric(EvalMetric):
         for label, pred in zip(labels, preds, strict=False):
             found = self._feval(_as_array(label).asnumpy(), _as_array(pred).asnumpy())
             value, count = found if isinstance(found, tuple) else (found, 1)
-            self.sum_metric += value
+            self.sum_metric += float(value)
             self.num_inst += count
-            self.global_sum_metric += value
+            self.global_sum_metric += float(value)
             self.global_num_inst += count
 
     def get_config(self) -> dict[str, Any]:
