@@ -34,11 +34,16 @@ def test_a_rate_does_not_depend_on_what_was_asked_before(key):
 
 @pytest.mark.parametrize("key", SCHEDULES)
 def test_an_optimizers_rate_replaces_that_of_the_schedule(key):
+    start = SCHEDULES[key][1].get("warmup_steps", 0)
+    own = made(key)(start)
     schedule = made(key)
     optimizer = mx.optimizer.SGD(learning_rate=2 * schedule.base_lr, lr_scheduler=schedule)
-    assert optimizer.lr_scheduler(schedule.warmup_steps) == pytest.approx(
-        made(key)(schedule.warmup_steps) * 2, abs=0.03
-    )
+    assert optimizer.lr_scheduler(start) == pytest.approx(2 * own)
+
+
+def test_adams_default_rate_does_not_replace_that_of_the_schedule():
+    schedule = mx.lr_scheduler.FactorScheduler(3, base_lr=0.5)
+    assert mx.optimizer.Adam(lr_scheduler=schedule).learning_rate == 0.5
 
 
 @pytest.mark.parametrize(
