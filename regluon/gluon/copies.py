@@ -40,18 +40,21 @@ def by_context(arrays: Sequence[NDArray]) -> dict[Context | None, NDArray]:
     return table
 
 
-def attach(array: NDArray, req: str, leaf: torch.nn.Parameter | None) -> NDArray | None:
-    """Make `array` a leaf of the graph, a given tensor's if there is one; returns its gradient."""
+def attach(array: NDArray, req: str, twin: torch.Tensor | None) -> NDArray | None:
+    """Make `array` a leaf of the graph, as `req` says, and return its gradient.
+
+    A twin is the same value in a torch module: it follows into the array's storage, and if it is a
+    `torch.nn.Parameter`, it is the leaf.
+    """
     dispatch.wait(array)
     value = array.value()
     grad = None if req == "null" else type(array)(torch.zeros_like(value), array.context)
-    if leaf is None:
-        tape.attach(array, grad, req)
-        return grad
-    leaf.data = value
-    leaf.requires_grad_(req != "null")
-    if req == "null":
-        array._node = None
-    else:
-        tape.adopt(array, leaf, grad, req)
+    if twin is not None:
+        twin.data = value
+    if isinstance(twin, torch.nn.Parameter):
+        twin.requires_grad_(req != "null")
+        if req != "null":
+            tape.adopt(array, twin, grad, req)
+            return grad
+    tape.attach(array, grad, req)
     return grad

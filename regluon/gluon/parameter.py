@@ -37,8 +37,7 @@ class Parameter:
     init: initializer, by name or object; by default the one that `initialize` is given.
     allow_deferred_init: whether `initialize` may wait for the shape.
     differentiable: False for what never has a gradient, such as running statistics.
-    stype, grad_stype: arrays are always dense here: "row_sparse" gradients are accepted as dense
-        ones, sparse values are an error.
+    stype, grad_stype: arrays are always dense: sparse values are an error, sparse gradients dense.
 
     >>> import regluon as mx
     >>> weight = mx.gluon.Parameter("weight", shape=(2, 3))
@@ -72,7 +71,7 @@ class Parameter:
         self.init = init
         self._dtype = dtype
         self._shape = plain_shape(shape)
-        self._differentiable = differentiable
+        self.differentiable = differentiable
         self._allow_deferred_init = allow_deferred_init
         self._copies: list[NDArray] = []
         self._grads: list[NDArray] = []
@@ -80,7 +79,7 @@ class Parameter:
         self._data: dict[Context | None, NDArray] = {}
         self._grad: dict[Context | None, NDArray] = {}
         self._deferred: Deferred | None = None
-        self._leaf: torch.nn.Parameter | None = None
+        self._twin: torch.Tensor | None = None
         self._trainer: Any = None
         self._grad_req = "null"
         self.grad_req = grad_req
@@ -128,7 +127,7 @@ class Parameter:
     @grad_req.setter
     def grad_req(self, req: str) -> None:
         tape.check_request(req)
-        req = req if self._differentiable else "null"
+        req = req if self.differentiable else "null"
         if req == self._grad_req:
             return
         self._grad_req = req
@@ -139,11 +138,6 @@ class Parameter:
     def known_shape(self) -> tuple[int, ...] | None:
         """The shape with 0 for unknown lengths, whatever `npx.set_np` says."""
         return self._shape
-
-    @property
-    def differentiable(self) -> bool:
-        """Say whether the parameter can have a gradient, whatever `grad_req` is now."""
-        return self._differentiable
 
     @property
     def waiting(self) -> bool:
@@ -186,7 +180,7 @@ class Parameter:
     def zero_grad(self) -> None:
         """Set the gradients to zero; does nothing where there are none."""
         for grad in self._grads:
-            grad[:] = 0
+            grad[...] = 0
 
     def set_data(self, data: Any) -> None:
         """Write values, an array or what makes one, to the copies on all contexts.
@@ -203,7 +197,7 @@ class Parameter:
             self.finish_init()
             return
         for copy in self._copies:
-            copy[:] = data
+            copy[...] = data
 
     # Making and changing the copies
 
@@ -301,27 +295,37 @@ class Parameter:
             self._data = by_context(self._copies)
             self._attach()
 
-    def torch_leaf(self) -> torch.nn.Parameter:
-        """Return the first copy as a `torch.nn.Parameter`: same storage, same leaf of the graph.
+    def torch_tensor(self) -> torch.Tensor:
+        """Return the first copy as a tensor for a torch module, on the same storage from now on.
 
-        Later changes of type, context or `grad_req` change that same object.
+        It is a `torch.nn.Parameter`, the very leaf of the graph, unless this parameter never has
+        gradients. Later changes of type, context or `grad_req` change that same object.
         """
-        if self._leaf is None:
-            array = self.list_data()[0]
-            dispatch.wait(array)
-            self.adopt_leaf(torch.nn.Parameter(array.value(), requires_grad=False))
-        assert self._leaf is not None
-        return self._leaf
+        if self._twin is None:
+            value = self.list_data()[0].to_torch()
+            self.adopt(torch.nn.Parameter(value, False) if self.differentiable else value)
+        assert self._twin is not None
+        return self._twin
 
-    def adopt_leaf(self, leaf: torch.nn.Parameter) -> None:
-        """Use an existing `torch.nn.Parameter` as the first copy's leaf, storage included."""
-        self._leaf = leaf
-        if not self._copies:
+    def adopt(self, tensor: torch.Tensor) -> None:
+        """Take a tensor of a torch module, its parameter or buffer, as the first copy."""
+        self._twin = tensor
+        tensor.regluon_parameter = self  # type: ignore[attr-defined]
+        if self._copies:
+            self._attach()
+        else:
             kind: Any = dispatch.array_class()
-            array: NDArray = kind(leaf.detach(), context_of(leaf))
-            self._copies = [array]
-            self._data = by_context(self._copies)
-        self._attach()
+            ctx = context_of(tensor)
+            self.allocate(kind(tensor.detach(), ctx), [ctx])
+
+    def check_adopted(self) -> None:
+        """Raise if torch has moved the tensor that it shares with this parameter."""
+        twin = self._twin
+        if twin is not None and twin.data_ptr() != self._copies[0].value().data_ptr():
+            raise MXNetError(
+                f"parameter {self.name!r} and its torch module no longer share storage: convert "
+                "or move it with cast and reset_ctx, not with module.to(...)"
+            )
 
     # Inside
 
@@ -337,9 +341,9 @@ class Parameter:
 
     def _attach(self) -> None:
         """Make the copies leaves with gradients, or plain arrays, as `grad_req` says."""
-        leaves = [self._leaf, *([None] * (len(self._copies) - 1))]
+        twins = [self._twin, *([None] * (len(self._copies) - 1))]
         grads = [
-            attach(c, self._grad_req, leaf) for c, leaf in zip(self._copies, leaves, strict=True)
+            attach(c, self._grad_req, twin) for c, twin in zip(self._copies, twins, strict=True)
         ]
         self._grads = [grad for grad in grads if grad is not None]
         self._grad = by_context(self._grads)

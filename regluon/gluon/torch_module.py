@@ -27,16 +27,19 @@ class BlockModule(torch.nn.Module):
         # A plain attribute: torch must not take the block for a part that it could move.
         self.__dict__["block"] = block
         for name, param in block._reg_params.items():
-            if param.differentiable:
-                self.register_parameter(name, param.torch_leaf())
+            tensor = param.torch_tensor()
+            if isinstance(tensor, torch.nn.Parameter):
+                self.register_parameter(name, tensor)
             else:
-                self.register_buffer(name, param.list_data()[0].to_torch())
+                self.register_buffer(name, tensor)
         for name, child in block._children.items():
             self.add_module(name, child.as_torch())
 
     def forward(self, *args: Any) -> Any:
         """Call the block on tensors, recorded in torch's grad mode, training if `self.training`."""
         selected.engine.wait_all()
+        for param in self.block.structural_params().values():
+            param.check_adopted()
         arrays = _mapped(args, Tensor, self._array)
         scope = autograd.record if torch.is_grad_enabled() else autograd.pause
         with scope(self.training):

@@ -53,3 +53,4 @@ from regluon.gluon.nn.pool import (
     MaxPool2D as MaxPool2D,
     MaxPool3D as MaxPool3D,
 )
+from regluon.gluon.nn.torch_block import TorchBlock as TorchBlock
