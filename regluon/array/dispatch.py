@@ -54,11 +54,14 @@ def invoke(
     cls: type[H],
     out: Any = None,
     ctx: Context | None = None,
+    *,
+    priority: int = 0,
 ) -> Any:
     """Call an operator: return its result, or list of results, as arrays of class `cls`.
 
     The first half is the short way for the common case, an unrecorded call of a plain operator
-    on finished arrays; everything else goes through `_Call`.
+    on finished arrays; everything else goes through `_Call`. Of the tasks that could run, the
+    engine takes the one with the largest `priority` first.
     """
     if op.plain and out is None and selected.engine.inline:
         values: list[Any] = []
@@ -86,7 +89,7 @@ def invoke(
             if isinstance(result, Tensor):
                 return cls(result, home)
             return [cls(item, home) for item in result]
-    return _Call(op, args, attrs, cls, ctx, out).issue()
+    return _Call(op, args, attrs, cls, ctx, out, priority).issue()
 
 
 class _Call:
@@ -94,7 +97,7 @@ class _Call:
 
     __slots__ = (
         "args", "arrays", "attrs", "cls", "copies", "ctx", "graph",
-        "key", "op", "out", "recorded", "site", "written",
+        "key", "op", "out", "priority", "recorded", "site", "written",
     )  # fmt: skip
 
     def __init__(
@@ -105,8 +108,10 @@ class _Call:
         cls: type[Handle],
         ctx: Context | None,
         out: Any,
+        priority: int = 0,
     ) -> None:
         self.op = op
+        self.priority = priority
         self.cls = cls
         self.attrs = attrs
         self.site = ""
@@ -194,7 +199,8 @@ class _Call:
         pure = {id(array) for array in self.out if array._view is None}
         reads += [var for var in writes if id(var) not in pure]
         new = outputs if not self.out else []
-        engine.push(task, reads, [*writes, *new], self.ctx, name=self.op.name)
+        written = [*writes, *new]
+        engine.push(task, reads, written, self.ctx, priority=self.priority, name=self.op.name)
         return self._returned(outputs)
 
     def _returned(self, outputs: list[Handle]) -> Any:
@@ -341,6 +347,8 @@ def push(
     writes: Sequence[Handle],
     ctx: Context,
     name: str,
+    *,
+    priority: int = 0,
 ) -> None:
     """Queue work that is no operator, such as a backward pass, over arrays."""
     selected.engine.push(
@@ -348,6 +356,7 @@ def push(
         list(dict.fromkeys(array.root for array in reads)),
         list(dict.fromkeys(array.root for array in writes)),
         ctx,
+        priority=priority,
         name=name,
     )
 

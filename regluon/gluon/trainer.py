@@ -318,7 +318,8 @@ def _queue_sums(group: Sequence[_Work]) -> None:
             targets[0]._data = total
 
     grads = [grad for item in group for grad in item.grads]
-    dispatch.push(task, grads, grads, grads[0].context, "allreduce_grads")
+    ctx = grads[0].context
+    dispatch.push(task, grads, grads, ctx, "allreduce_grads", priority=-group[0].key)
 
 
 def _flat(state: State, name: str, arrays: dict[str, NDArray]) -> Any:

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from regluon.array.dispatch import call
+from regluon.array.dispatch import invoke
 from regluon.array.ndarray import NDArray
+from regluon.ops.registry import TABLE
 from regluon.optimizer.optimizer import Index, Optimizer, State, register
 
 
@@ -25,10 +26,17 @@ class _Grouped(Optimizer):
         """Change `weight` and `state` in place by one gradient."""
         self.update_group([index], [weight], [grad], [state])
 
-    def _shared(self) -> dict[str, Any]:
-        """Return the attributes that all grouped operators have."""
-        clip = self.clip_gradient
-        return {"rescale_grad": self.rescale_grad, "clip_gradient": clip if clip else -1.0}
+    def _run(
+        self, name: str, indices: Sequence[Index], *arrays: Sequence[NDArray], **attrs: Any
+    ) -> None:
+        """Call a grouped operator; the first layers, which the next batch needs first, go first."""
+        attrs |= {"wds": self._get_wds(indices), "rescale_grad": self.rescale_grad}
+        if self.clip_gradient:
+            attrs["clip_gradient"] = self.clip_gradient
+        first = indices[0]
+        priority = -first if isinstance(first, int) else 0
+        listed = [list(group) for group in arrays]
+        invoke(TABLE[name], listed, attrs, NDArray, priority=priority)
 
 
 @register
@@ -65,12 +73,12 @@ class SGD(_Grouped):
     ) -> None:
         """Change weights of one type and context in one task."""
         self._update_count(indices)
-        attrs = {"lrs": self._get_lrs(indices), "wds": self._get_wds(indices), **self._shared()}
+        attrs: dict[str, Any] = {"lrs": self._get_lrs(indices)}
         if self.momentum:
             attrs["momentum"] = self.momentum
-            call("multi_sgd_mom_update", list(weights), list(grads), list(states), **attrs)
+            self._run("multi_sgd_mom_update", indices, weights, grads, states, **attrs)
         else:
-            call("multi_sgd_update", list(weights), list(grads), **attrs)
+            self._run("multi_sgd_update", indices, weights, grads, **attrs)
 
 
 @register
@@ -119,17 +127,16 @@ class Adam(_Grouped):
             lr * math.sqrt(1 - self.beta2**t) / (1 - self.beta1**t)
             for lr, t in zip(self._get_lrs(indices), counts, strict=True)
         ]
-        means, variances = (list(arrays) for arrays in zip(*states, strict=True))
-        call(
+        means, variances = zip(*states, strict=True)
+        self._run(
             "multi_adam_update",
-            list(weights),
-            list(grads),
+            indices,
+            weights,
+            grads,
             means,
             variances,
             lrs=lrs,
-            wds=self._get_wds(indices),
             beta1=self.beta1,
             beta2=self.beta2,
             epsilon=self.epsilon,
-            **self._shared(),
         )
