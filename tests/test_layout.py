@@ -124,6 +124,26 @@ def test_every_import_of_the_package_is_absolute():
     assert not found
 
 
+def test_the_package_imports_no_library_that_it_does_not_require():
+    # rich comes with typer; every other library goes through regluon.base.optional.
+    allowed = {
+        "numpy",
+        "regluon",
+        "rich",
+        "safetensors",
+        "torch",
+        "typer",
+    } | sys.stdlib_module_names
+    found = set()
+    for name, tree in package_trees():
+        for node in imports_of(tree):
+            modules = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            found |= {f"{name}: {item}" for item in modules if item.split(".")[0] not in allowed}
+    assert not found
+
+
 def test_no_unfinished_mark_is_left_in_the_package():
     marks = re.compile(r"\b(?:TODO|FIXME|XXX)\b")
     found = [
