@@ -196,22 +196,20 @@ def test_the_test_command_of_the_readme_is_part_of_make_check():
     assert "test" in steps.split()
 
 
+def output_of(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize("module", ["regluon", "regluon.cli"])
 def test_importing_opens_no_socket_starts_no_process_and_writes_no_file(module):
-    watched = subprocess.run(
-        [sys.executable, "-B", "-c", WATCH_IMPORT.replace("{module}", module)],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    assert watched.stdout == ""
+    assert output_of(WATCH_IMPORT.replace("{module}", module)) == ""
 
 
 def test_importing_does_not_load_the_optional_libraries():
     optional = ("cv2", "simplejpeg", "PIL", "matplotlib", "skimage", "tensorboard")
-    code = f"import sys, regluon.cli; print([m for m in {optional!r} if m in sys.modules])"
-    loaded = subprocess.run(
-        [sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
-    )
-    assert loaded.stdout.strip() == "[]"
+    program = f"import sys, regluon.cli; print([m for m in {optional!r} if m in sys.modules])"
+    assert output_of(program) == "[]"
