@@ -50,6 +50,8 @@ test-lazy: setup
 	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST)
 
 fmt: setup
+	$(BIN)/python tools/gen_stubs.py
+	$(BIN)/python tools/gen_docs.py
 	$(BIN)/ruff check --fix --select I .
 	$(BIN)/ruff format .
 
