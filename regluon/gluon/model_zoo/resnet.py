@@ -90,8 +90,10 @@ class _ResNet(ZooNetwork):
 
     def _stage_blocks(self, index: int, count: int) -> list[HybridBlock]:
         before, channels = self._channels[index : index + 2]
+        stride = 2 if index else 1
+        differs = stride != 1 or channels != before
         make: Any = self._block
-        first = make(channels, 2 if index else 1, channels != before, in_channels=before, prefix="")
+        first = make(channels, stride, differs, in_channels=before, prefix="")
         rest = [make(channels, 1, False, in_channels=channels, prefix="") for _ in range(count - 1)]
         return [first, *rest]
 
