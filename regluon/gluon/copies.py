@@ -48,6 +48,9 @@ def attach(array: NDArray, req: str, twin: torch.Tensor | None) -> NDArray | Non
     """
     dispatch.wait(array)
     value = array.value()
+    if twin is None and value.dim() == 4 and value.device.type == "cpu":
+        # Kernels of convolutions: oneDNN is faster with the channels last, in memory only.
+        value = array._data = value.contiguous(memory_format=torch.channels_last)
     grad = None if req == "null" else type(array)(torch.zeros_like(value), array.context)
     if twin is not None:
         twin.data = value

@@ -4,19 +4,16 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
-
-from regluon.array.dispatch import invoke
+from regluon.array.dispatch import call, invoke
 from regluon.array.ndarray import NDArray
 from regluon.ops.registry import TABLE
 from regluon.optimizer.optimizer import Index, Optimizer, State, register
 
 
 def _zeros(weight: NDArray) -> NDArray:
-    """Return an array of zeros with the shape, type, context and class of a weight."""
-    spec = weight.spec
-    zero = torch.zeros(spec.shape, dtype=spec.dtype, device=weight.context.device)
-    return type(weight)(zero, weight.context)
+    """Return zeros like a weight, in the same memory layout, so that updates stream through both."""
+    zeros: NDArray = call("zeros_like_nd", weight)
+    return zeros
 
 
 class _Grouped(Optimizer):
