@@ -35,6 +35,9 @@ class Transform(Direct, HybridBlock):
     An instance has its arguments as attributes of the same names.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def pixels(self, img: Pixels) -> Pixels:
         """Return the transformed picture; the argument stays as it is."""
         raise NotImplementedError(f"{type(self).__name__} must define pixels()")
@@ -45,7 +48,7 @@ class Transform(Direct, HybridBlock):
         return back(self.pixels(img))
 
     def __repr__(self) -> str:
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        names = [k for k in inspect.signature(type(self).__init__).parameters if k in vars(self)]
         return f"{type(self).__name__}({', '.join(f'{k}={getattr(self, k)!r}' for k in names)})"
 
 
