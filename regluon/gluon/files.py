@@ -1,7 +1,7 @@
 """Parameters to files and back: strict names, everything checked before anything changes."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +123,9 @@ def _check_missing(params: Names, tensors: Mapping[str, Any], where: str) -> Non
     known = {id(params[name]) for name in tensors if name in params}
     missing = [name for name, param in params.items() if id(param) not in known]
     if missing:
+        unused = [name for name in tensors if name not in params]
         raise FormatError(
-            f"{where} lacks {_counted(missing, tensors)}. It holds {brief_list(tensors)}; "
+            f"{where} lacks {_counted(missing, unused)}. It holds {brief_list(tensors)}; "
             "allow_missing=True loads what is there"
         )
 
@@ -132,18 +133,22 @@ def _check_missing(params: Names, tensors: Mapping[str, Any], where: str) -> Non
 def _check_extra(params: Names, tensors: Mapping[str, Any], where: str) -> None:
     extra = [name for name in tensors if name not in params]
     if extra:
+        unfilled = [name for name in params if name not in tensors]
         raise FormatError(
-            f"{where} holds parameters that the network does not have: {_counted(extra, params)}. "
-            f"The network has {brief_list(params)}; ignore_extra=True leaves them out"
+            f"{where} holds parameters that the network does not have: "
+            f"{_counted(extra, unfilled)}. The network has {brief_list(params)}; "
+            "ignore_extra=True leaves them out"
         )
 
 
-def _counted(names: Sequence[str], others: Iterable[str]) -> str:
-    """Return the first of some wrong names, each with the nearest right ones."""
-    others = list(others)
-    parts = [f"{name!r}{nearest(name, others, 1).rstrip('?')}" for name in names[:_SHOWN]]
+def _counted(names: Sequence[str], candidates: Sequence[str]) -> str:
+    """Return the first of some wrong names, each with the nearest that is free elsewhere."""
+    parts = []
+    for name in names[:_SHOWN]:
+        hint = nearest(name, candidates, 1).removeprefix("; ")
+        parts.append(f"{name!r} ({hint})" if hint else repr(name))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return " | ".join(parts) + more
+    return ", ".join(parts) + more
 
 
 def _check_shape(name: str, param: Parameter, tensor: torch.Tensor, where: str) -> None:
