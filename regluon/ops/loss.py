@@ -1,5 +1,6 @@
 """Softmax in its forms, and the losses that are operators."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -126,3 +127,121 @@ def softmax_cross_entropy(data: Tensor, label: Tensor) -> Tensor:
     """
     _cross_entropy_infer(data, label)  # raises where the shapes do not fit
     return torch.nn.functional.cross_entropy(data, label.long(), reduction="sum").reshape(1)
+
+
+class _SoftmaxOutput(torch.autograd.Function):
+    """Softmax whose gradient is that of the cross-entropy, whatever flows in."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, data: Tensor, label: Tensor, axis: int, scale: float, attrs: dict[str, Any]
+    ) -> Tensor:
+        """Return the softmax along `axis`, and keep what the gradient needs."""
+        result = torch.softmax(data, axis)
+        ctx.save_for_backward(result, label)
+        ctx.axis, ctx.scale, ctx.attrs = axis, scale, attrs
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *heads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return (softmax - target) * scale, zero where the label is ignored."""
+        result, label = ctx.saved_tensors
+        gradient = (result - _target(result, label, ctx.axis, **ctx.attrs)) * ctx.scale
+        if ctx.attrs["use_ignore"] and label.shape != result.shape:
+            kept = (label != ctx.attrs["ignore_label"]).unsqueeze(ctx.axis)
+            gradient = gradient * kept
+        if ctx.attrs["out_grad"]:
+            gradient = gradient * heads[0]
+        return gradient, None, None, None, None
+
+
+def _target(result: Tensor, label: Tensor, axis: int, smooth_alpha: float, **attrs: Any) -> Tensor:
+    """Return the chances that the labels ask for; `smooth_alpha` of each goes to other classes."""
+    if label.shape == result.shape:
+        return label
+    classes = result.shape[axis]
+    index = label.long().clamp(0, classes - 1).unsqueeze(axis)  # ignored ones may lie outside
+    others = smooth_alpha / max(classes - 1, 1)
+    return torch.full_like(result, others).scatter_(axis, index, 1 - smooth_alpha)
+
+
+def _output_axis(data: Tensor | Spec, label: Tensor | Spec, multi_output: bool) -> int:
+    """Return the axis of the classes, having checked the label's shape."""
+    axis = 1 if multi_output else -1
+    shape = list(data.shape)
+    if shape:
+        del shape[axis]
+    if tuple(label.shape) not in (tuple(shape), tuple(data.shape)):
+        raise ShapeError(
+            f"label {tuple(label.shape)} needs the shape {tuple(shape)} or that of data "
+            f"{tuple(data.shape)}"
+        )
+    return axis
+
+
+def _output_infer(
+    data: Spec, label: Spec, *, multi_output: bool = False, **rest: Any
+) -> tuple[Spec, ...]:
+    _output_axis(data, label, multi_output)
+    return (data,)
+
+
+def _check_output_labels(
+    data: Tensor,
+    label: Tensor,
+    *,
+    ignore_label: float = -1.0,
+    multi_output: bool = False,
+    use_ignore: bool = False,
+    **rest: Any,
+) -> None:
+    if label.shape != data.shape:
+        counted = label[label != ignore_label] if use_ignore else label
+        check_below(counted, data.shape[_output_axis(data, label, multi_output)], "label")
+
+
+@register(
+    _output_infer,
+    nd="SoftmaxOutput",
+    symbol="SoftmaxOutput",
+    differentiable="data",
+    check=_check_output_labels,
+)
+def softmax_output(
+    data: Tensor,
+    label: Tensor,
+    grad_scale: float = 1.0,
+    ignore_label: float = -1.0,
+    multi_output: bool = False,
+    use_ignore: bool = False,
+    preserve_shape: bool = False,
+    normalization: str = "null",
+    out_grad: bool = False,
+    smooth_alpha: float = 0.0,
+) -> Tensor:
+    """Softmax over the last axis (`multi_output`: axis 1) with the gradient of the cross-entropy.
+
+    The gradient is (softmax - label) * grad_scale whatever flows in, unless `out_grad`: then times
+    that. `label` holds class numbers, or chances in the shape of `data`. For class numbers it is
+    divided by the batch's size or by the number of labels that are not `ignore_label`, as
+    `normalization` is "batch" or "valid", and, without the latter, by the places per sample.
+    """
+    axis = _output_axis(data, label, multi_output)
+    if normalization not in ("null", "batch", "valid"):
+        raise MXNetError(f"normalization is null, batch or valid, not {normalization!r}")
+    scale = grad_scale
+    if label.shape != data.shape:
+        if normalization == "valid":
+            scale /= max(1, int((label != ignore_label).sum()))
+        else:
+            batch = max(1, len(data))
+            scale /= (label.numel() // batch or 1) if multi_output else 1
+            scale /= batch if normalization == "batch" else 1
+    attrs = {
+        "ignore_label": ignore_label,
+        "use_ignore": use_ignore,
+        "out_grad": out_grad,
+        "smooth_alpha": smooth_alpha,
+    }
+    apply: Callable[..., Tensor] = _SoftmaxOutput.apply
+    return apply(data, label, axis, scale, attrs)

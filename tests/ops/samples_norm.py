@@ -14,6 +14,7 @@ EXACT = {"eps": 2.0**-10, "momentum": 0.75}
 
 FROZEN = "MXNet's gradient in predict mode is wrong: that of training"
 NOT_ITS = "MXNet's gradient is not that of its result, for more than two axes"
+HEAD = "MXNet multiplies by the result instead of the gradient that flows in"
 WRITES = "MXNet writes ones into a fixed gamma"
 UNCHECKED = "MXNet does not check the shape, and reads beyond the end"
 PER_CHANNEL = "MXNet 1.9.1 fails unless gamma has one value per group"
@@ -153,4 +154,37 @@ def softmax() -> list[Sample]:
     ]
 
 
-SAMPLES = batch_norm() + other_norms() + softmax()
+def softmax_output() -> list[Sample]:
+    data, label = floats(4, 3), onp.asarray([0, 2, 1, 1], "float32")
+    image = floats(2, 3, 4)
+    places = ints(2, 4, high=3, dtype="float32")
+    chances = floats(4, 3, low=0, high=1)
+    flat = [{}, {"grad_scale": 2.0}, {"smooth_alpha": 0.125}]
+    both = [
+        {"normalization": kind, "use_ignore": use, "ignore_label": 1.0}
+        for kind in ("null", "batch", "valid")
+        for use in (False, True)
+    ]
+    # The gradient is not that of the result: it is compared with MXNet's alone.
+    alone = {"train": True, "fixed": (1,)}
+    return [
+        *[Sample("nd.SoftmaxOutput", (data, label), attrs, **alone) for attrs in flat + both],
+        *[
+            Sample("nd.SoftmaxOutput", (image, places), {"multi_output": True, **attrs}, **alone)
+            for attrs in [{}, *both]
+        ],
+        Sample("nd.SoftmaxOutput", (data, label), {"out_grad": True}, grad_differs=HEAD, **alone),
+        Sample("nd.SoftmaxOutput", (data, chances), {"grad_scale": 2.0}, **alone),
+        Sample("nd.SoftmaxOutput", (data, chances), {"normalization": "batch"}, **alone),
+        Sample(
+            "nd.SoftmaxOutput",
+            (image, ints(2, 3, high=3, dtype="float32")),
+            {"preserve_shape": True},
+            **alone,
+        ),
+        Sample("nd.SoftmaxOutput", (data, label[:3]), error="ShapeError", **alone),
+        Sample("nd.SoftmaxOutput", (data, label + 2), differs=LABEL, error="IndexError", **alone),
+    ]
+
+
+SAMPLES = batch_norm() + other_norms() + softmax() + softmax_output()
