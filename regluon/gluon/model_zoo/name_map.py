@@ -52,12 +52,12 @@ def _check(
     """Raise unless the tensors are exactly those of the table, but for torch's counts."""
     given = [name for name in tensors if not name.endswith(_IGNORED)]
     wanted = list(table.values())
-    missing = _nearest_of([name for name in wanted if name not in given], given)
-    extra = _nearest_of([name for name in given if name not in wanted], wanted)
+    missing = [name for name in wanted if name not in given]
+    extra = [name for name in given if name not in wanted]
     if not missing and not extra:
         return
-    parts = [f"it lacks {missing}"] if missing else []
-    parts += [f"it has {extra}, unknown here"] if extra else []
+    parts = [f"it lacks {_with_nearest(missing, extra)}"] if missing else []
+    parts += [f"it has {_with_nearest(extra, missing)}, unknown here"] if extra else []
     hint = f". {network.foreign_hint}" if network.foreign_hint else ""
     raise FormatError(
         f"{where} does not fit {type(network).__name__}: {'; '.join(parts)}. "
@@ -65,8 +65,8 @@ def _check(
     )
 
 
-def _nearest_of(names: Sequence[str], others: Sequence[str]) -> str:
-    """Return the first of some wrong names, each with the nearest right one."""
+def _with_nearest(names: Sequence[str], others: Sequence[str]) -> str:
+    """Return the first of some wrong names, each with the nearest of those without a partner."""
     parts = [f"{name!r}{nearest(name, others, 1).rstrip('?')}" for name in names[:_SHOWN]]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return " | ".join(parts) + more

@@ -31,6 +31,11 @@ SMALL = {
 }
 
 
+# EfficientNet-Lite: its number, batch, height, width; sizes that are odd somewhere on the way.
+LITE = ((0, 2, 64, 64), (0, 1, 97, 66), (1, 1, 50, 75), (4, 1, 64, 64))
+LITE_TRAINING = (4, 3, 66, 97)
+
+
 def small_network(vision: Any, name: str) -> Any:
     """Build one of `SMALL` with the classes of either library."""
     version, block, layers, channels, _ = SMALL[name]
@@ -52,7 +57,7 @@ def weights(shapes: Mapping[str, Iterable[int]]) -> dict[str, onp.ndarray]:
 def _value(name: str, shape: tuple[int, ...]) -> onp.ndarray:
     values = normal(name, shape)
     kind = name.rsplit(".", 1)[-1]
-    if kind in ("gamma", "running_var"):
+    if kind in ("gamma", "running_var") or (kind == "weight" and len(shape) == 1):
         return 0.5 + 1 / (1 + onp.exp(-values))
     if kind == "weight":
         return values * onp.float32((2 / onp.prod(shape[1:])) ** 0.5)
