@@ -170,7 +170,8 @@ def prepare(sample: Sample, mx: Any, dtype: Any = None) -> Call:
         return inputs[-1]
 
     args, attrs = _walk((sample.args, sample.attrs), wrap)
-    wanted = [x for at, x in enumerate(inputs) if sample.grad and at not in sample.fixed]
+    smooth = sample.grad and not sample.error  # MXNet may crash after an error it did not notice
+    wanted = [x for at, x in enumerate(inputs) if smooth and at not in sample.fixed]
     leaves = [x for x in wanted if onp.issubdtype(x.dtype, onp.floating)]
     for leaf in leaves:
         leaf.attach_grad()

@@ -100,7 +100,7 @@ def test_a_result_shares_storage_only_if_the_record_says_so(family, key, sample)
 
 
 def differentiable(sample: Sample) -> bool:
-    plain = not (sample.differs or sample.random or sample.train or sample.error)
+    plain = not (sample.random or sample.train or sample.error)
     floats = [array for array in sample.arrays() if array.dtype.kind == "f" and array.size]
     op = operator_of(sample)
     return plain and sample.grad and bool(floats) and (op is None or bool(op.differentiable))
