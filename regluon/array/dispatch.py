@@ -263,7 +263,7 @@ class _Call:
             self._write_out(results)
         for output, result in zip(outputs, results, strict=True):
             if self.recorded and output._node is not None:
-                output._node.tensor = result
+                output._graph = result
             elif not self.out:
                 output._data = result
 
@@ -311,6 +311,11 @@ def assign(op: Op, pure: Op, target: H, args: Sequence[Any], attrs: dict[str, An
         plain = same_storage(value, type(target), recorded=False)
         _Call(op, (target, plain, *args[1:]), attrs, type(target), None, None).issue()
         target._node = result._node
+
+        def adopt() -> None:
+            target._graph = result._graph
+
+        push(adopt, [result, target], [target], target._ctx, "assign")
         return
     _Call(op, (target, *args), attrs, type(target), None, None).issue()
 

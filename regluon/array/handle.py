@@ -34,7 +34,7 @@ class Node:
 
     def __init__(self, parents: "tuple[Node, ...]" = ()) -> None:
         self.parents = parents
-        self.tensor: Tensor | None = None
+        self.tensor: Tensor | None = None  # of a leaf; results belong to their handles alone
         self.inputs: list[tuple[weakref.ref[Handle], int]] = []
         self.leaf = False
         self.spent = False
@@ -74,10 +74,12 @@ class Handle(Var):
     """A variable of the engine together with shape, dtype, context and, once computed, a tensor.
 
     `_data` is the plain tensor, never attached to torch's graph: None while it is not computed,
-    for views, and for recorded results, whose tensor is `_node.tensor`.
+    for views, and for recorded results until somebody reads them. `_graph` is the tensor that
+    carries gradients. The graph of nodes does not hold it: a result that only the next operator
+    needed is freed as early as in torch.
     """
 
-    __slots__ = ("_ctx", "_data", "_node", "_shares", "_spec", "_view")
+    __slots__ = ("_ctx", "_data", "_graph", "_node", "_shares", "_spec", "_view")
 
     def __init__(self, data: Tensor | None, ctx: Context, spec: Spec | None = None) -> None:
         self.writer = None
@@ -89,6 +91,7 @@ class Handle(Var):
         self._ctx = ctx
         self._spec = spec
         self._node: Node | None = None
+        self._graph: Tensor | None = None
         self._view: View | None = None
         self._shares: list[weakref.ref[Handle]] | None = None
 
@@ -104,15 +107,24 @@ class Handle(Var):
             return data
         if self._view is not None:
             return self._view.value()
-        if self._node is not None and self._node.tensor is not None:
-            self._data = self._node.tensor.detach()
+        if self._graph is not None:
+            self._data = self._graph.detach()
             return self._data
         raise MXNetError("this array has no value yet: it was read before its task ran")
 
     def graph_value(self) -> Tensor:
         """Return the tensor that carries gradients if the array is recorded, else the plain one."""
-        node = self._node
-        return self.value() if node is None or node.tensor is None else node.tensor
+        if self._graph is not None:
+            return self._graph
+        if self._view is not None and self._view.base._node is self._node is not None:
+            return self._view.base.graph_value()
+        return self.value()
+
+    def leave_graph(self) -> None:
+        """Keep the plain tensor only."""
+        if self._graph is not None:
+            self.value()
+            self._graph = None
 
     @property
     def spec(self) -> Spec:

@@ -21,6 +21,7 @@ def attach(array: Handle, grad: Handle | None, req: str) -> None:
     """Make `array` a leaf whose gradient goes to `grad`: overwritten, added to, or not computed."""
     check_request(req)
     if req == "null":
+        array.leave_graph()
         array._node = None
         return
     if not array.spec.dtype.is_floating_point:
@@ -42,6 +43,7 @@ def adopt(array: Handle, leaf: Tensor, grad: Handle | None, req: str) -> None:
     reference = weakref.ref(node)
     array._data = leaf.detach()
     array._node = node
+    array._graph = leaf
 
     def finished(tensor: Tensor) -> None:
         owner = reference()
@@ -95,7 +97,7 @@ def backward(
         except RuntimeError as error:
             raise _explained(error, nodes, site) from error
         finally:
-            _after(leaves, nodes, retain_graph)
+            _after(leaves, () if retain_graph else heads)
 
     reads = [*heads, *(grad for grad in head_grads if grad is not None), *_live_inputs(nodes)]
     added = [leaf.grad for leaf in leaves if leaf.grad is not None and leaf.req == "add"]
@@ -117,15 +119,14 @@ def _clear_unreached(leaf: Node) -> None:
         leaf.grad._data = torch.zeros_like(leaf.grad.value())
 
 
-def _after(leaves: Sequence[Node], nodes: Sequence[Node], retain_graph: bool) -> None:
+def _after(leaves: Sequence[Node], finished: Sequence[Handle]) -> None:
     for leaf in leaves:
         leaf.active = False
         if leaf.tensor is not None:
             leaf.tensor.grad = None
-    if not retain_graph:
-        for node in nodes:
-            if not node.leaf and node.tensor is not None:
-                node.tensor = node.tensor.detach()
+    for head in finished:
+        if head._node is not None and not head._node.leaf:
+            head.leave_graph()
 
 
 def grad(
@@ -166,7 +167,7 @@ def grad(
             raise _explained(error, nodes, site) from error
         for result, gradient in zip(results, found, strict=True):
             if result._node is not None:
-                result._node.tensor = gradient
+                result._graph = gradient
             else:
                 result._data = gradient
 

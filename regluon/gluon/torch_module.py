@@ -51,7 +51,7 @@ class BlockModule(torch.nn.Module):
         array = dispatch.array_class()(tensor.detach(), self._context(tensor))
         if tensor.requires_grad:
             array._node = Node()
-            array._node.tensor = tensor
+            array._graph = tensor
         return array
 
     def _context(self, tensor: Tensor) -> Context:
