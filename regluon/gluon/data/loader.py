@@ -70,7 +70,7 @@ class _Worker(threading.Thread):
             return []
         what = f"making batch {job.number}" if sample is None else self.work.name(sample)
         frame = sys._current_frames().get(self.ident or 0)
-        stack = traceback.format_stack(frame)[-2:] if frame else []
+        stack = traceback.format_stack(frame)[-5:] if frame else []
         head = f"{self.name} has been at {what} for {time.monotonic() - self.place.since:.1f} s:"
         return [head, *(entry.rstrip() for entry in stack)]
 
@@ -138,21 +138,31 @@ class Batches(Iterator[Any]):
             self._close(ended=True)
             raise StopIteration
         job = self._open[0]
+        if not self._wait(job):
+            error: BaseException | None = WorkerTimeoutError(self._message(job))
+        else:
+            self._open.popleft()
+            self.given += 1
+            error, job.error = job.error, None
+        if error is None:
+            return job.batch
+        try:
+            raise error
+        finally:  # whoever keeps the error, keeps this frame: it must not keep the threads alive
+            del error, job, self
+
+    def _wait(self, job: Job) -> bool:
+        """Return when the job is done, or False when it takes too long."""
         if not self._workers and not job.done.is_set():
             with autograd.pause():
                 self._work.make(job, Place("the caller's thread"))
-        self._late = not job.done.wait(self._loader._timeout)
-        if self._late:
-            raise WorkerTimeoutError(self._message(job))
-        self._open.popleft()
-        self.given += 1
-        error, job.error = job.error, None
-        if error is not None:
-            try:
-                raise error
-            finally:  # the error's traceback holds this frame, which must not hold the error
-                del error, job
-        return job.batch
+        try:
+            done = job.done.wait(self._loader._timeout)
+        except BaseException:  # an interrupt
+            self.close()
+            raise
+        self._late = not done
+        return done
 
     def _message(self, job: Job) -> str:
         doing = [line for worker in self._workers for line in worker.doing()]
