@@ -1,15 +1,14 @@
-"""MXNet 1.9.1's side of the benchmarks: run by MXNet's own Python, told over standard input what to time."""
+"""MXNet 1.9.1's side of the benchmarks: runs under MXNet's own Python and times what it is told."""
 
 import sys
 from pathlib import Path
 
-import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
 
 
 sys.path.insert(0, str(Path(__file__).parent))
-from timing import serve  # noqa: E402
+from timing import serve
 
 
 def tiny(expression):

@@ -1,4 +1,4 @@
-"""Interleaved timing: every variant in every round, medians and ratios, results as JSON with the machine."""
+"""Interleaved timing: every variant in every round, medians, results as JSON with the machine."""
 
 import datetime
 import json
@@ -26,7 +26,7 @@ def seconds(step: Callable[[], object], repeat: int) -> float:
 def interleave(variants: dict[str, Variant], rounds: int) -> dict[str, float]:
     """Run every variant once per round, in turn, and return the median time of each."""
     times: dict[str, list[float]] = {name: [] for name in variants}
-    for name, variant in variants.items():
+    for variant in variants.values():
         variant()  # a warm-up that is not counted
     for turn in range(rounds):
         names = list(variants) if turn % 2 == 0 else list(variants)[::-1]
@@ -49,7 +49,8 @@ class Peer:
 
     def __call__(self, case: str, repeat: int) -> float:
         """Return the peer's seconds per step of a case."""
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write(json.dumps({"case": case, "repeat": repeat}) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()

@@ -56,7 +56,7 @@ def record(train_mode: bool = True) -> _Scope:
     >>> with record():
     ...     y = x * x
     >>> y.backward()
-    >>> x.grad.asscalar()
+    >>> x.grad.item()
     6.0
     """
     return _Scope(True, train_mode)

@@ -1,4 +1,4 @@
-"""Every test starts from seed 0 on the engine that MXNET_ENGINE_TYPE names, and leaves no failure behind."""
+"""Every test starts from seed 0 on the engine of MXNET_ENGINE_TYPE and leaves no failure behind."""
 
 import random as python_random
 from collections.abc import Iterator

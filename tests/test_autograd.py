@@ -154,8 +154,12 @@ def test_a_changed_input_is_an_error_that_names_the_writing_line() -> None:
         y = x * x
     x[:] = 5  # the write that the message must name
     with pytest.raises(MXNetError, match=r"changed in place(.|\n)*test_autograd\.py:\d+"):
-        y.backward()
-        nd.waitall()
+        finished_backward(y)
+
+
+def finished_backward(head: nd.NDArray) -> None:
+    head.backward()
+    nd.waitall()
 
 
 def test_a_change_that_the_gradient_does_not_need_is_fine() -> None:

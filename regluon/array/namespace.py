@@ -92,9 +92,11 @@ def functions(space: str, family: str) -> dict[str, Function]:
 
 
 def bind_methods(family: str) -> None:
-    """Give the array class of `family` its methods: the functions of the same names."""
+    """Give the array class of `family` its methods: the functions of the same names.
+
+    NumPy-like arrays also have the methods that only `nd` knows, with results of their own class.
+    """
     cls = dispatch.CLASSES[family]
-    for name in METHODS[family]:
-        op = NAMESPACES[family].get(name)
-        if op is not None:
-            setattr(cls, name, make_function(op, name, cls))
+    for name in dict.fromkeys([*METHODS["nd"], *METHODS[family]]):
+        op = NAMESPACES[family].get(name) or NAMESPACES["nd"][name]
+        setattr(cls, name, make_function(op, name, cls))

@@ -32,7 +32,7 @@ class NDArray(Handle, OperatorMixin, NDMethods):
 
     >>> import regluon as mx
     >>> x = mx.nd.array([[1, 2], [3, 4]])
-    >>> (x * 2 + 1).sum().asscalar()
+    >>> (x * 2 + 1).sum().item()
     24.0
     """
 
@@ -218,10 +218,6 @@ class NDArray(Handle, OperatorMixin, NDMethods):
         full = infer_reshape(self.shape, tuple(shape), bool(kwargs.get("reverse", False)))
         return self._view_op("reshape_view", shape=full)
 
-    def expand_dims(self, axis: int) -> Any:
-        """Return a copy with a new axis of length 1."""
-        return dispatch.invoke(self._ops["expand_dims"], (self,), {"axis": axis}, type(self))
-
     @property
     def T(self) -> Any:
         """A copy with the axes in reverse order."""
@@ -264,7 +260,7 @@ class NDArray(Handle, OperatorMixin, NDMethods):
         >>> with mx.autograd.record():
         ...     y = x * x
         >>> y.backward()
-        >>> x.grad.asscalar()
+        >>> x.grad.item()
         4.0
         """
         tape.check_request(grad_req)

@@ -25,7 +25,7 @@ _CACHE: dict[Any, torch.dtype] = {}
 
 
 def torch_dtype(dtype: Any) -> torch.dtype:
-    """Return the torch dtype that `dtype` (string, NumPy dtype or scalar type, Python type, torch dtype) names.
+    """Return the torch dtype named by a string, a NumPy or Python type, or a torch dtype.
 
     >>> torch_dtype("float32") is torch_dtype(onp.float32) is torch.float32
     True
@@ -56,7 +56,7 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 
 def numpy_dtype(dtype: torch.dtype) -> Any:
-    """Return what `array.dtype` shows: NumPy's scalar type, or the name `"bfloat16"` that NumPy lacks."""
+    """Return what `array.dtype` shows: NumPy's scalar type, or the name "bfloat16"."""
     name = dtype_name(dtype)
     return name if name == "bfloat16" else onp.dtype(name).type
 

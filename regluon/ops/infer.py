@@ -87,7 +87,9 @@ def _hashable(value: Any) -> Any:
     return tuple(_hashable(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
-def _run(fn: Callable[..., Any], arrays: tuple[Any, ...], attrs: dict[str, Any]) -> tuple[Spec, ...]:
+def _run(
+    fn: Callable[..., Any], arrays: tuple[Any, ...], attrs: dict[str, Any]
+) -> tuple[Spec, ...]:
     tensors = [
         torch.empty(array.shape, dtype=array.dtype, device="meta")
         if isinstance(array, Spec)

@@ -3,20 +3,19 @@
 from typing import Any
 
 
-METHODS = {
-    "nd": (
-        "abs arccos arccosh arcsin arcsinh arctan arctanh argmax argmin argsort broadcast_axes "
-        "broadcast_like broadcast_to cbrt ceil clip cos cosh degrees diag dot exp expand_dims expm1 "
-        "fix flatten flip floor log log10 log1p log2 log_softmax max mean min nanprod nansum norm "
-        "one_hot pad pick prod radians rcbrt reciprocal relu repeat reshape_like rint round rsqrt "
-        "sigmoid sign sin sinh slice slice_axis slice_like softmax softmin sort split sqrt square "
-        "squeeze sum swapaxes take tan tanh tile topk transpose trunc"
-    ).split(),
-    "np": (
-        "all any argmax argmin argsort clip cumsum dot flatten max mean min prod ravel repeat round "
-        "sort squeeze std sum swapaxes take tile transpose var"
-    ).split(),
-}
+_ND = (
+    "abs arccos arccosh arcsin arcsinh arctan arctanh argmax argmin argsort broadcast_axes "
+    "broadcast_like broadcast_to cbrt ceil clip cos cosh degrees dot exp expand_dims expm1 "
+    "fix flatten flip floor log log10 log1p log2 log_softmax max mean min nanprod nansum norm "
+    "one_hot pad pick prod radians rcbrt reciprocal relu repeat reshape_like rint round rsqrt "
+    "sigmoid sign sin sinh slice slice_axis slice_like softmax softmin sort split sqrt square "
+    "squeeze sum swapaxes take tan tanh tile topk transpose trunc"
+)
+_NP = (
+    "all any argmax argmin argsort clip cumsum dot flatten max mean min prod ravel repeat "
+    "round sort squeeze std sum swapaxes take tile transpose var"
+)
+METHODS = {"nd": _ND.split(), "np": _NP.split()}
 """Per namespace: the functions that are methods too."""
 
 

@@ -65,7 +65,7 @@ def infer_reshape(
 
 def _axis(old: Sequence[int], at: int, codes: Sequence[int]) -> int:
     if at >= len(old):
-        raise ShapeError(f"reshape{tuple(codes)} asks for axis {at} of an array of shape {tuple(old)}")
+        raise ShapeError(f"reshape{tuple(codes)} asks for axis {at} of shape {tuple(old)}")
     return int(old[at])
 
 

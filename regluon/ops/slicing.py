@@ -138,7 +138,7 @@ def gather(data: Tensor, *indices: Tensor, key: Key) -> Tensor:
 
 @register(meta(_gather), also={"np._internal": "mask", "nd._internal": "mask"}, dynamic=True)
 def mask(data: Tensor, *indices: Tensor, key: Key) -> Tensor:
-    """Return the elements that boolean arrays in the key choose; the shape depends on their values."""
+    """Return the elements that boolean arrays in the key choose."""
     return _get(data, key, indices)
 
 
@@ -186,7 +186,7 @@ def _assigned_infer(data: Spec, value: Any, *indices: Any, key: Key) -> tuple[Sp
 
 @register(_assigned_infer, also={"np._internal": "assigned", "nd._internal": "assigned"})
 def assigned(data: Tensor, value: Tensor, *indices: Tensor, key: Key) -> Tensor:
-    """Return a copy of `data` with `value` written into a part: the differentiable form of `assign`."""
+    """Return a copy of `data` with `value` in a part: the differentiable form of `assign`."""
     result = data.clone()
     _set(result, value, key, indices)
     return result

@@ -11,7 +11,7 @@ from regluon.optimizer.optimizer import Index, Optimizer, State, register
 
 
 def _zeros(weight: NDArray) -> NDArray:
-    """Return zeros like a weight, in the same memory layout, so that updates stream through both."""
+    """Return zeros like a weight, in the same memory layout: updates stream through both."""
     zeros: NDArray = call("zeros_like_nd", weight)
     return zeros
 
