@@ -5,6 +5,7 @@ from regluon import (  # noqa: F401
     context as context,
     engine as engine,
     gluon as gluon,
+    image as image,
     initializer as init,
     initializer as initializer,
     lr_scheduler as lr_scheduler,

@@ -1,6 +1,12 @@
-"""Gluon: parameters, blocks, layers, losses; networks written as Python classes."""
+"""Gluon: parameters, blocks, layers, losses, data; networks written as Python classes."""
 
-from regluon.gluon import loss as loss, model_zoo as model_zoo, nn as nn, utils as utils
+from regluon.gluon import (
+    data as data,
+    loss as loss,
+    model_zoo as model_zoo,
+    nn as nn,
+    utils as utils,
+)
 from regluon.gluon.block import Block as Block
 from regluon.gluon.hybrid import HybridBlock as HybridBlock
 from regluon.gluon.parameter import (
