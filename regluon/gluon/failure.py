@@ -7,6 +7,9 @@ from regluon.array.handle import Handle
 from regluon.base import MXNetError
 
 
+_LAYERS = ("regluon.gluon.nn.", "regluon.gluon.loss")
+
+
 def located(error: Exception, block: Any, args: tuple[Any, ...]) -> Exception:
     """Return the error with the path to the failing block, such as `net0.features.0 (Conv2D)`.
 
@@ -15,17 +18,26 @@ def located(error: Exception, block: Any, args: tuple[Any, ...]) -> Exception:
     """
     trail = getattr(error, "_blocks", None)
     if trail is None:
-        if isinstance(error, (AttributeError, TypeError)) and args and first_array(args) is None:
-            given = ", ".join(type(arg).__name__ for arg in args)
-            error = MXNetError(
-                f"{type(block).__name__} takes arrays, such as mx.nd.array(x), not {given}"
-            )
+        if isinstance(error, (AttributeError, TypeError)) and _needs_arrays(block):
+            error = no_array(block, args) if args and first_array(args) is None else error
         trail = []
         _remember(error, "_blocks", trail)
         _remember(error, "_text", str(error))
     trail.append(block)
     _show(error, f"in {_path(trail)} ({type(trail[0]).__name__})")
     return error
+
+
+def _needs_arrays(block: Any) -> bool:
+    """Say whether the block is a layer of ours that computes on arrays and nothing else."""
+    module = type(block).__module__
+    return module.startswith(_LAYERS) and not module.endswith(".container")
+
+
+def no_array(block: Any, args: tuple[Any, ...]) -> MXNetError:
+    """Return the error for a block that was called with something else than arrays."""
+    given = ", ".join(type(arg).__name__ for arg in args)
+    return MXNetError(f"{type(block).__name__} takes arrays, such as mx.nd.array(x), not {given}")
 
 
 def first_array(args: Sequence[Any]) -> Handle | None:

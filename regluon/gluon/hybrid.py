@@ -10,7 +10,7 @@ from regluon.array.np_ndarray import ndarray
 from regluon.base import MXNetError
 from regluon.context import current_context
 from regluon.gluon.block import Block
-from regluon.gluon.failure import first_array
+from regluon.gluon.failure import first_array, no_array
 
 
 # What `F` is for NumPy-like arrays: all of nd with `F.np` and `F.npx`, as in MXNet 1.9.
@@ -92,7 +92,7 @@ class HybridBlock(Block):
         """Call `hybrid_forward` with the functions and parameters that fit the input."""
         array = x if isinstance(x, Handle) else first_array((x, *args))
         if array is None:
-            raise TypeError(f"{type(self).__name__} was given no array")
+            raise no_array(self, (x, *args))
         ctx = array._ctx
         functions = _NUMPY if isinstance(array, ndarray) else nd
         params = {name: param.data(ctx) for name, param in self._reg_params.items()}

@@ -171,6 +171,7 @@ CASES = [
     layer("pool", "MaxPool2D(3, 2, 1, ceil_mode=True)", IMAGE),
     layer("pool", "MaxPool2D((2, 3), strides=1)", IMAGE, numpy=True),
     layer("pool", "MaxPool3D()", VOLUME),
+    layer("pool", "ReflectionPad2D(2)", IMAGE),
     layer("pool", "AvgPool1D(3, padding=1)", SERIES),
     layer("pool", "AvgPool2D(3, 2, padding=1)", IMAGE),
     layer("pool", "AvgPool2D(3, 2, padding=1, count_include_pad=False)", IMAGE),

@@ -53,6 +53,21 @@ def test_what_is_no_array_is_refused_by_its_type(given):
         network()(given)
 
 
+@pytest.mark.parametrize(
+    "layer", [nn.Activation("relu"), nn.MaxPool2D(), nn.Flatten(), nn.Dropout(0.5), nn.Swish()]
+)
+def test_layers_without_parameters_refuse_it_too(layer):
+    refused = pytest.raises(mx.MXNetError, match=r"takes arrays, .* not Tensor")
+    with mx.autograd.train_mode(), refused:
+        layer(torch.ones(1, 3, 5, 5))
+
+
+def test_an_error_in_code_of_the_user_is_not_taken_for_a_wrong_argument():
+    block = nn.Lambda(lambda x: x.no_such_thing)
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        block("text")
+
+
 def test_a_block_that_is_no_registered_child_is_called_by_its_name():
     outside = nn.Dense(2, in_units=3, prefix="outside_")
     outside.initialize()

@@ -52,5 +52,6 @@ from regluon.gluon.nn.pool import (
     MaxPool1D as MaxPool1D,
     MaxPool2D as MaxPool2D,
     MaxPool3D as MaxPool3D,
+    ReflectionPad2D as ReflectionPad2D,
 )
 from regluon.gluon.nn.torch_block import TorchBlock as TorchBlock

@@ -3,12 +3,14 @@
 from typing import Any
 
 from regluon.array.dispatch import invoke
+from regluon.base import ShapeError
 from regluon.gluon.hybrid import HybridBlock
 from regluon.gluon.nn.conv import Sizes, checked_layout, each_axis
 from regluon.ops.registry import TABLE
 
 
 _POOLING = TABLE["pooling"]
+_PAD = TABLE["pad"]
 _LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 
 
@@ -227,3 +229,26 @@ class GlobalAvgPool3D(_Pooling):
 
     def __init__(self, layout: str = "NCDHW", **kwargs: Any) -> None:
         super().__init__("avg", 3, layout, **kwargs)
+
+
+class ReflectionPad2D(HybridBlock):
+    """Images made larger by their own mirror image at the edges.
+
+    padding: places on each side, or MXNet's eight numbers (two each for batch, channels, height
+    and width, of which the first four are 0).
+
+    >>> import regluon as mx
+    >>> mx.gluon.nn.ReflectionPad2D(1)(mx.nd.array([[[[1, 2, 3], [4, 5, 6]]]])).shape
+    (1, 1, 4, 5)
+    """
+
+    def __init__(self, padding: int | tuple[int, ...] = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        width = (0, 0, 0, 0, *(padding,) * 4) if isinstance(padding, int) else tuple(padding)
+        if len(width) != 8:
+            raise ShapeError(f"padding={padding} must be one number or 8")
+        self._attrs = {"mode": "reflect", "pad_width": width}
+
+    def forward(self, x: Any) -> Any:
+        """Pad height and width."""
+        return invoke(_PAD, (x,), self._attrs, type(x))

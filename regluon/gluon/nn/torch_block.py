@@ -12,6 +12,7 @@ from regluon.array.dispatch import invoke, push
 from regluon.array.handle import Handle
 from regluon.array.np_ndarray import ndarray
 from regluon.base import MXNetError
+from regluon.gluon.failure import no_array
 from regluon.gluon.hybrid import HybridBlock
 from regluon.gluon.parameter import Parameter
 from regluon.ops.dtype import dtype_name
@@ -70,7 +71,7 @@ class TorchBlock(HybridBlock):
         leaves, structure = pytree.tree_flatten(args)
         places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Handle)]
         if not places:
-            raise TypeError(f"{type(self).__name__} was given no array")
+            raise no_array(self, args)
         arrays = [leaves[i] for i in places]
         ctx = arrays[0]._ctx
         call = _ModuleCall(self.module, leaves, places, structure, self._weights, self._buffers)
