@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tools.gen_docs import pages, role
-from tools.size import FOLDERS, sizes
+from tools.size import FOLDERS, code_lines, sizes, sources
 
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE_LINES = 400
-SOURCE_LINES = 18_000
+CODE_LINES = 18_000
 
 # Assembled from pieces, so that this file passes its own test.
 HOSTS = re.compile(
@@ -77,8 +77,8 @@ def test_no_file_is_longer_than_the_limit(folder):
     assert not long
 
 
-def test_the_package_stays_within_its_line_budget():
-    assert sum(sizes("regluon").values()) <= SOURCE_LINES
+def test_the_package_stays_within_its_budget_of_code():
+    assert sum(code_lines(text) for text in sources("regluon").values()) <= CODE_LINES
 
 
 def test_file_names_are_nouns_and_not_drawers():

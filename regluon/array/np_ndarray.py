@@ -41,6 +41,12 @@ class ndarray(NDArray):
     def __str__(self) -> str:
         return str(self.asnumpy())
 
+    def __matmul__(self, other: Any) -> Any:
+        return self._invoke("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return self._invoke("matmul", other, self)
+
     def item(self, *args: int) -> Any:
         """Return the only element, or the one at the given place, as a Python number."""
         return self.asnumpy().item(*args)
