@@ -1,7 +1,7 @@
-"""Print the lines and the lines of code of every hand-written Python file, and their sums per folder.
+"""Print the lines and the lines of code of every hand-written Python file, and their sums.
 
-Lines of code are those that hold a token of the program: blank lines, comments and docstrings, which
-are the reference manual, do not count. The limit on a file counts all lines, that on the package code.
+Lines of code hold a token of the program: blank lines, comments and docstrings, which are the
+reference manual, do not count. The limit on a file counts all lines, that on the package code.
 """
 
 import ast
@@ -50,7 +50,8 @@ def code_lines(text: str) -> int:
 def _docstring_lines(tree: ast.Module) -> set[int]:
     lines: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+        holder = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        if holder and ast.get_docstring(node):
             first = node.body[0]
             lines.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
     return lines
