@@ -162,6 +162,29 @@ def finished_backward(head: nd.NDArray) -> None:
     nd.waitall()
 
 
+def test_a_recorded_copy_keeps_its_value_when_its_source_is_written() -> None:
+    x = leaf(1, 2)
+    with autograd.record():
+        turned = x.expand_dims(0)
+    x[:] = 100
+    with autograd.record():
+        y = turned * 3
+    y.backward()
+    assert y.asnumpy().tolist() == [[3, 6]]
+    assert x.grad.asnumpy().tolist() == [3, 3]
+
+
+def test_a_leaf_made_of_a_copy_keeps_its_value_when_the_source_is_written() -> None:
+    x = nd.array([1, 2])
+    turned = x.expand_dims(0)
+    turned.attach_grad()
+    x[:] = 100
+    with autograd.record():
+        y = turned * turned
+    y.backward()
+    assert turned.grad.asnumpy().tolist() == [[2, 4]]
+
+
 def test_a_change_that_the_gradient_does_not_need_is_fine() -> None:
     x = leaf(2)
     with autograd.record():

@@ -170,8 +170,16 @@ class Handle(Var):
         return [self] if len(alive) > 1 else []
 
     def own_storage(self) -> None:
-        """Copy the tensor into storage of its own."""
-        self._data = self.value().clone(memory_format=torch.preserve_format)
+        """Copy the tensor into storage of its own; gradients flow as before."""
+        plain = self.value().clone(memory_format=torch.preserve_format)
+        if self._graph is not None and self._node is not None:
+            if self._node.leaf:
+                self._graph.data = plain
+                plain = self._graph.detach()
+            else:
+                with torch.enable_grad():
+                    self._graph = self._graph.clone()
+        self._data = plain
 
 
 def store(array: Handle, tensor: Tensor) -> None:
