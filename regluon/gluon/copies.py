@@ -48,9 +48,8 @@ def attach(array: NDArray, req: str, twin: torch.Tensor | None) -> NDArray | Non
     """
     dispatch.wait(array)
     value = array.value()
-    if twin is None and value.dim() == 4 and value.device.type == "cpu":
-        # Kernels of convolutions: oneDNN is faster with the channels last, in memory only.
-        value = array._data = value.contiguous(memory_format=torch.channels_last)
+    if twin is None:
+        value = array._data = _in_order(value)
     grad = None if req == "null" else type(array)(torch.zeros_like(value), array.context)
     if twin is not None:
         twin.data = value
@@ -61,3 +60,20 @@ def attach(array: NDArray, req: str, twin: torch.Tensor | None) -> NDArray | Non
             return grad
     tape.attach(array, grad, req)
     return grad
+
+
+def _in_order(value: torch.Tensor) -> torch.Tensor:
+    """Return the value with the strides that parameters of its kind have, in a copy if need be.
+
+    Kernels of convolutions on a CPU have the channels last, in memory only: oneDNN is faster so.
+    Torch's `contiguous` would keep the strides of 1 x 1 and depthwise kernels, which fit two
+    formats. Kernels are chosen by strides: if they depended on where values come from, such as a
+    transposed weight in a file, the same weights would give results that differ in the last bits.
+    """
+    if value.dim() != 4 or value.device.type != "cpu":
+        return value.contiguous()
+    _, channels, height, width = value.shape
+    strides = (channels * height * width, 1, width * channels, channels)
+    if value.stride() == strides:
+        return value
+    return torch.empty_strided(value.shape, strides, dtype=value.dtype).copy_(value)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from regluon.array.dispatch import invoke
+from regluon.base import ShapeError
 from regluon.context import Context
 from regluon.gluon import nn
 from regluon.gluon.hybrid import HybridBlock
@@ -79,6 +80,8 @@ class SameConv2D(HybridBlock):
 
     def forward(self, x: Any) -> Any:
         """Convolve."""
+        if len(x.shape) != 4:
+            raise ShapeError(f"the input has shape {x.shape}, not (batch, channels, height, width)")
         weight = self.weight.data(x._ctx)
         pads = [same_padding(size, self._kernel, self._stride) for size in x.shape[2:]]
         zeros = [behind - before for before, behind in pads]

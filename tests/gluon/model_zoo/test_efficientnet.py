@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import regluon as mx
+from regluon.base import ShapeError
 from regluon.gluon.model_zoo import class_names, name_map, vision
 from regluon.gluon.model_zoo.efficientnet import SameConv2D, same_padding
 from tests.gluon.model_zoo import seeded
@@ -128,6 +129,19 @@ def test_a_cat_is_a_cat_and_a_coffee_an_espresso(published: vision.EfficientNetL
     assert names[coffee.argmax()] == "espresso"
 
 
+@pytest.mark.parametrize("suffix", ["safetensors", "params"])
+def test_weights_from_another_file_give_the_same_bits(
+    suffix: str, published: vision.EfficientNetLite, tmp_path: Path
+) -> None:
+    x = mx.nd.random.normal(shape=(1, 3, 64, 64))
+    published.save_parameters(tmp_path / f"net.{suffix}")
+    fresh, drawn = vision.efficientnet_lite0(), vision.efficientnet_lite0()
+    drawn.initialize()
+    for net in (fresh, drawn):
+        net.load_parameters(tmp_path / f"net.{suffix}")
+        assert (net(x).asnumpy() == published(x).asnumpy()).all()
+
+
 CATS = ("tabby", "tiger cat", "Egyptian cat")
 
 
@@ -147,6 +161,13 @@ def test_padding_is_that_of_tensorflow(
     wanted = F.conv2d(padded, weight, stride=stride, groups=groups)
     assert wanted.shape[2:] == tuple(-(-length // stride) for length in size)
     assert onp.allclose(layer(x).asnumpy(), wanted.numpy(), atol=1e-4)
+
+
+def test_an_input_of_another_rank_is_refused_by_the_layer() -> None:
+    net = vision.EfficientNetLite(0.25, 0.5, size=32, classes=3)
+    net.initialize()
+    with pytest.raises(ShapeError, match=r"\(3, 32, 32\), not \(batch, [^$]*features\.0"):
+        net(mx.nd.zeros((3, 32, 32)))
 
 
 def test_drop_path_drops_whole_pictures_in_training_only() -> None:
