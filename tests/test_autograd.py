@@ -281,3 +281,14 @@ def test_no_tensor_of_a_finished_step_stays_alive() -> None:
     del hidden, loss
     gc.collect()
     assert watch() is None
+
+
+def test_views_are_heads_under_every_engine() -> None:
+    for view in (lambda y: y[0:1], lambda y: y.reshape((-1,))):
+        x = mx.nd.array([[1.0, 2.0], [3.0, 4.0]])
+        x.attach_grad()
+        with mx.autograd.record():
+            head = view(x * 2)
+        head.backward()
+        wanted = [[2, 2], [2, 2]] if head.ndim == 1 else [[2, 2], [0, 0]]
+        assert x.grad.asnumpy().tolist() == wanted
