@@ -5,7 +5,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import numpy as onp
 import torch
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from regluon import random
 from regluon.array.arguments import as_tensor, flat, out_list, spec_argument, value_argument
 from regluon.array.faults import located, mixed_contexts
 from regluon.array.handle import Handle, Node, View
+from regluon.array.shortcut import NUMBERS, computed, recorded
 from regluon.base import (
     ContextError,
     MXNetError,
@@ -25,7 +25,6 @@ from regluon.ops.registry import TABLE, Op, Spec
 
 
 H = TypeVar("H", bound=Handle)
-_NUMBERS = (int, float, bool, onp.number, onp.bool_)
 
 
 CLASSES: dict[str, type[Handle]] = {}
@@ -59,36 +58,15 @@ def invoke(
 ) -> Any:
     """Call an operator: return its result, or list of results, as arrays of class `cls`.
 
-    The first half is the short way for the common case, an unrecorded call of a plain operator
-    on finished arrays; everything else goes through `_Call`. Of the tasks that could run, the
-    engine takes the one with the largest `priority` first.
+    Plain operators on finished arrays go a short way under a synchronous engine, with gradients or
+    without; everything else goes through `_Call`. Of the tasks that could run, the engine takes
+    the one with the largest `priority` first.
     """
     if op.plain and out is None and selected.engine.inline:
-        values: list[Any] = []
-        home = None
-        taped = False
-        for arg in args:
-            if isinstance(arg, Handle):
-                data = arg._data
-                values.append(arg.value() if data is None else data)
-                taped = taped or arg._node is not None
-                if home is None:
-                    home = arg._ctx
-                elif home is not arg._ctx:
-                    raise mixed_contexts(op, args)
-            elif isinstance(arg, _NUMBERS):
-                values.append(arg)
-            else:
-                home = None
-                break
-        if home is not None and not (taped and state.recording):
-            try:
-                result = op.fn(*values, **attrs)
-            except Exception as error:
-                raise located(error, op, args, attrs, user_line()) from error
-            if isinstance(result, Tensor):
-                return cls(result, home)
-            return [cls(item, home) for item in result]
+        short = recorded if state.recording else computed
+        result = short(op, args, attrs, cls)
+        if result is not None:
+            return result
     return _Call(op, args, attrs, cls, ctx, out, priority).issue()
 
 
@@ -137,7 +115,7 @@ class _Call:
 
     def _argument(self, arg: Any) -> Any:
         """Turn lists, NumPy arrays and tensors into arrays on the call's context."""
-        if arg is None or isinstance(arg, (Handle, *_NUMBERS)):
+        if arg is None or isinstance(arg, (Handle, *NUMBERS)):
             return arg
         if isinstance(arg, (list, tuple)) and any(isinstance(item, Handle) for item in arg):
             return list(arg)
@@ -358,7 +336,7 @@ def push(
     """Queue work that is no operator, such as a backward pass, over arrays."""
     selected.engine.push(
         fn,
-        list(dict.fromkeys(array.root for array in reads)),
+        list(dict.fromkeys(var for array in reads for var in (array.root, array))),
         list(dict.fromkeys(array.root for array in writes)),
         ctx,
         priority=priority,

@@ -130,7 +130,8 @@ class Handle(Var):
     def spec(self) -> Spec:
         """Shape and dtype, known at once."""
         if self._spec is None:
-            self._spec = spec_of(self.value())
+            tensor = self._graph
+            self._spec = spec_of(self.value() if tensor is None else tensor)
         return self._spec
 
     def recorded(self) -> bool:

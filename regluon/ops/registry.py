@@ -51,10 +51,12 @@ class Op:
     check: Callable[..., None] | None  # value checks made on the device before the kernel
     doc: str
     plain: bool = field(init=False)  # a call needs nothing but arrays and attributes
+    smooth: bool = field(init=False)  # and gradients may flow through all of the arrays
 
     def __post_init__(self) -> None:
         special = self.mutates or self.view or self.random or self.training or self.creates
         object.__setattr__(self, "plain", not (special or self.dynamic or self.check))
+        object.__setattr__(self, "smooth", self.plain and self.differentiable == self.arrays)
 
     def __repr__(self) -> str:
         return f"<operator {self.name}>"
