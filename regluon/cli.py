@@ -93,7 +93,7 @@ def finetune(  # noqa: PLR0913 - its signature is the list of options
     lr: Annotated[
         float | None,
         typer.Option(
-            help="Largest learning rate of the features.  [default: 0.02 for SGD, 0.001 for Adam]",
+            help="Largest learning rate of the features. (0.003 for SGD, 0.0003 for Adam)",
             rich_help_panel=MORE,
         ),
     ] = None,
@@ -130,7 +130,7 @@ def finetune(  # noqa: PLR0913 - its signature is the list of options
     image_size: Annotated[
         int | None,
         typer.Option(
-            help="Pixels a side that the network sees.  [default: the network's own]",
+            help="Pixels a side that the network sees. (the network's own)",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -158,7 +158,7 @@ def finetune(  # noqa: PLR0913 - its signature is the list of options
     ] = 2,
     out: Annotated[
         Path | None,
-        typer.Option(help="The run folder.  [default: runs/NAME OF DATA_DIR]", rich_help_panel=RUN),
+        typer.Option(help="The run folder. (runs/NAME OF DATA_DIR)", rich_help_panel=RUN),
     ] = None,
     resume: Annotated[
         bool,
@@ -178,7 +178,7 @@ def finetune(  # noqa: PLR0913 - its signature is the list of options
     device: Annotated[
         str | None,
         typer.Option(
-            help="cpu, gpu or gpu(1).  [default: a GPU if there is one]", rich_help_panel=RUN
+            help="cpu, gpu or gpu(1). (a GPU if there is one)", rich_help_panel=RUN
         ),
     ] = None,
 ) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from regluon import optimizer as opt
@@ -221,11 +222,14 @@ class Trainer:
         try:
             self._check_saved(fname, described)
             states = {
-                ctx: {index: _tree(state, tensors, ctx) for index, state in described["states"]}
+                ctx: {
+                    index: _tree(state, tensors, self._params[index].data(ctx))
+                    for index, state in described["states"]
+                }
                 for ctx in contexts
             }
             self._optimizer.restore(described["settings"], contexts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, MXNetError):
                 raise
             raise FormatError(
@@ -332,13 +336,22 @@ def _flat(state: State, name: str, arrays: dict[str, NDArray]) -> Any:
     return [_flat(part, f"{name}.{place}", arrays) for place, part in enumerate(state)]
 
 
-def _tree(described: Any, tensors: Mapping[str, Tensor], ctx: Context) -> State:
-    """Return the state that `_flat` described, copied to a context."""
+def _tree(described: Any, tensors: Mapping[str, Tensor], weight: NDArray) -> State:
+    """Return the state that `_flat` described, copied to where its weight is.
+
+    It is laid out in memory like its weight, as it was when it was made: kernels take another path
+    for other layouts, and round differently, so that a resumed run would end with other bits.
+    """
     if described is None:
         return None
-    if isinstance(described, str):
-        return dispatch.array_class()(tensors[described].to(ctx.device, copy=True), ctx)
-    return tuple(_tree(part, tensors, ctx) for part in described)
+    if not isinstance(described, str):
+        return tuple(_tree(part, tensors, weight) for part in described)
+    saved = tensors[described]
+    dispatch.wait(weight)
+    value = weight.value()
+    like = value if saved.shape == value.shape else saved
+    copy = torch.empty_like(like, dtype=saved.dtype, device=value.device)
+    return dispatch.array_class()(copy.copy_(saved), weight.context)
 
 
 def _read(fname: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

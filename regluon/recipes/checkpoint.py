@@ -41,8 +41,8 @@ def save(folder: Path, net: gluon.Block, trainer: gluon.Trainer, state: State) -
         "random": random.get_state(),
     }
     write_json(folder / "state.json", content)
-    for path in folder.glob("*.safetensors"):
-        if path.name not in names:
+    for path in folder.iterdir():
+        if path.name not in (*names, "state.json"):
             path.unlink(missing_ok=True)
 
 

@@ -30,7 +30,7 @@ from regluon.recipes.transfer import load_source
 
 
 TARGET = 0.95
-SCRATCH_RATES = (0.01, 0.03, 0.1)
+SCRATCH_RATES = (0.003, 0.01, 0.03)
 PROBE_EPOCHS = 20
 RAW_EPOCHS = 20
 WAYS = {

@@ -134,7 +134,7 @@ def _classes(root: Path, folder: Path) -> tuple[tuple[str, ...], list[Picture], 
     folders = _folders(folder)
     if not folders:
         loose = sum(1 for _ in _files(folder))
-        found = f"{loose} loose files" if loose else "nothing"
+        found = f"{loose} loose file{'s' if loose > 1 else ''}" if loose else "nothing"
         raise MXNetError(
             f"{folder} holds {found} and no sub-folders; make one sub-folder per class "
             f"and put its pictures in: {folder.name}/cat/1.jpg, {folder.name}/dog/1.jpg"

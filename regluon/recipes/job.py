@@ -82,7 +82,9 @@ def make_job(
         )
         for pictures, augment, shuffle in ((train, settings.augment, not once), (val, False, False))
     )
-    trainer, groups = make_trainer(net, settings, settings.epochs * train_batches.count)
+    steps = settings.epochs * train_batches.count
+    shorten_memory(net, steps)
+    trainer, groups = make_trainer(net, settings, steps)
     job = Job(net, net, trainer, train_batches, val_batches, preprocessing, frozen, parts, groups)
     if not once:
         return job
@@ -98,6 +100,21 @@ def chosen_preprocessing(net: ZooNetwork, settings: FinetuneSettings) -> Preproc
     """Return what the network expects of its pictures, at the size that was asked for."""
     known: Preprocessing = net.preprocessing
     return known if settings.image_size is None else replace(known, size=settings.image_size)
+
+
+def shorten_memory(net: ZooNetwork, steps: int) -> None:
+    """Let batch norms average their statistics over the last tenth of a short training at most.
+
+    Published momenta of 0.99 and more are for thousands of steps: after some dozens the statistics
+    would still be those of the weights from which the training started.
+    """
+    longest = max(0.5, 1 - 1 / (WARMUP * steps)) if steps else 0.5
+
+    def shorten(block: gluon.Block) -> None:
+        if isinstance(block, gluon.nn.BatchNorm):
+            block._kwargs["momentum"] = min(block._kwargs["momentum"], longest)
+
+    net.apply(shorten)
 
 
 def make_trainer(

@@ -3,7 +3,7 @@
 | file | what |
 |---|---|
 | `run.json` | settings, classes and a hash of the data: what a resumed run must agree with |
-| `checkpoint.safetensors` | everything a resumed run needs, see `regluon.recipes.checkpoint` |
+| `checkpoint/` | everything a resumed run needs, see `regluon.recipes.checkpoint` |
 | `model.safetensors`, `model.json` | the best network so far: weights; architecture and classes |
 | `metrics.jsonl` | one line per event |
 | `report.html` | what came out |
@@ -21,9 +21,6 @@ from regluon.array.atomic import atomic_write
 from regluon.base import FormatError, MXNetError
 
 
-_OURS = ("checkpoint.safetensors", "model.safetensors", "model.json", "metrics.jsonl")
-
-
 @dataclass(frozen=True)
 class RunFolder:
     """The paths of a run, and the agreement that a resumed run has with the interrupted one."""
@@ -37,8 +34,8 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The state to resume from."""
-        return self.root / "checkpoint.safetensors"
+        """The folder with the state to resume from."""
+        return self.root / "checkpoint"
 
     @property
     def weights(self) -> Path:
@@ -91,11 +88,11 @@ class RunFolder:
     def begin(self, agreement: Mapping[str, Any]) -> None:
         """Start a run: remove the files of an older one, and write down what this one is."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for name in _OURS:
-            (self.root / name).unlink(missing_ok=True)
-        if self.tensorboard.is_dir():
-            shutil.rmtree(self.tensorboard)
-        self.report.unlink(missing_ok=True)
+        for file in (self.weights, self.model_file, self.metrics, self.report):
+            file.unlink(missing_ok=True)
+        for folder in (self.checkpoint, self.tensorboard):
+            if folder.is_dir():
+                shutil.rmtree(folder)
         write_json(self.run_file, agreement)
 
     def check_agreement(self, agreement: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ class FinetuneSettings:
     out: the run folder; by default `runs/<name of the data folder>`.
     weights: a file of weights or a run folder; None: the pre-trained weights of `model`, the word
         "none": start from random numbers.
-    lr: the largest rate of the rest of the network; None: 0.02 for SGD, 0.001 for Adam.
+    lr: the largest rate of the rest of the network; None: 0.003 for SGD, 0.0003 for Adam.
     head_lr_mult: how many times larger the rate of the new output layer is.
     freeze: what stays fixed: "none", "lower" (stem and lower half of the stages) or "features".
     image_size: pixels a side, by default what the network was trained with.
@@ -87,7 +87,7 @@ class FinetuneSettings:
     @property
     def rate(self) -> float:
         """The largest learning rate of the features."""
-        default = 0.02 if self.optimizer == "sgd" else 1e-3
+        default = 0.003 if self.optimizer == "sgd" else 3e-4
         return default if self.lr is None else self.lr
 
     @property
