@@ -1,4 +1,4 @@
-"""The programs in README.md run as they stand."""
+"""The programs in README.md and docs/from_mxnet.md run as they stand."""
 
 import re
 from pathlib import Path
@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 
 
-README = Path(__file__).resolve().parent.parent / "README.md"
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.M | re.S)
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["README.md", "docs/from_mxnet.md"]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+PROGRAMS = [
+    pytest.param(program, id=f"{page}-{number}")
+    for page in PAGES
+    for number, program in enumerate(BLOCK.findall((ROOT / page).read_text(encoding="utf-8")))
+]
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["gluon", "pytorch"])
-def test_a_program_of_the_readme_runs_and_prints(program, capsys):
-    exec(compile(program, "README.md", "exec"), {"__name__": "__readme__"})
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_of_a_page_runs_and_prints(program, capsys):
+    exec(compile(program, "page", "exec"), {"__name__": "__page__"})
     assert capsys.readouterr().out.strip()
