@@ -25,7 +25,8 @@ def _comparison(name: str, fn: Function, swapped: Function, doc: str, *, nd: str
     named(for_nd, name, f"{doc}, as 1 or 0.")
     named(for_np, f"{name}_np", f"{doc}.")
     register(broadcast_nd, nd=nd, symbol=nd.split()[-1], differentiable="")(for_nd)
-    register(broadcast_bool, np=np, symbol=f"_npi_{np}", differentiable="")(for_np)
+    np_symbol = "" if np.startswith("logical") else f"_npi_{np}"  # MXNet's np has no logic
+    register(broadcast_bool, np=np, symbol=np_symbol, differentiable="")(for_np)
 
 
 def _nd_dtype(lhs: Any, rhs: Any) -> torch.dtype:

@@ -35,7 +35,7 @@ def broadcast_real(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
     return (Spec(broadcast_shape(*arrays), dtype if dtype.is_floating_point else torch.float32),)
 
 
-def is_float(value: Any) -> bool:
+def _is_float(value: Any) -> bool:
     """Say whether an operand is a floating-point array."""
     return isinstance(value, Tensor) and value.is_floating_point()
 
@@ -43,9 +43,9 @@ def is_float(value: Any) -> bool:
 def whole(lhs: Any, rhs: Any) -> tuple[Any, Any]:
     """Cut the fraction off a number that meets an integer array, as nd does; booleans are int64."""
     if not isinstance(rhs, Tensor):
-        return (lhs, rhs) if is_float(lhs) else (_integers(lhs), int(rhs))
+        return (lhs, rhs) if _is_float(lhs) else (_integers(lhs), int(rhs))
     if not isinstance(lhs, Tensor):
-        return (lhs, rhs) if is_float(rhs) else (int(lhs), _integers(rhs))
+        return (lhs, rhs) if _is_float(rhs) else (int(lhs), _integers(rhs))
     return lhs, rhs
 
 
@@ -53,16 +53,16 @@ def _integers(array: Tensor) -> Tensor:
     return array.long() if array.dtype == torch.bool else array
 
 
-def floats(lhs: Any, rhs: Any) -> tuple[Tensor, Tensor]:
+def _floats(lhs: Any, rhs: Any) -> tuple[Tensor, Tensor]:
     """Return both operands as tensors of floating-point numbers."""
     pair = (_tensor(lhs, rhs), _tensor(rhs, lhs))
-    return pair if is_float(pair[0]) or is_float(pair[1]) else (pair[0].float(), pair[1].float())
+    return pair if _is_float(pair[0]) or _is_float(pair[1]) else (pair[0].float(), pair[1].float())
 
 
 def _tensor(value: Any, like: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    dtype = like.dtype if is_float(like) else torch.float32
+    dtype = like.dtype if _is_float(like) else torch.float32
     return torch.scalar_tensor(value, dtype=dtype, device=like.device)
 
 
@@ -91,7 +91,7 @@ def named(fn: Function, name: str, doc: str) -> None:
 
 def _remainder(lhs: Any, rhs: Any) -> Tensor:
     # Torch has no derivative where the first operand is a number.
-    return torch.remainder(_tensor(lhs, rhs) if is_float(rhs) else lhs, rhs)
+    return torch.remainder(_tensor(lhs, rhs) if _is_float(rhs) else lhs, rhs)
 
 
 def _larger(lhs: Any, rhs: Any) -> Tensor:
@@ -181,7 +181,7 @@ def divide(lhs: Tensor, rhs: Tensor) -> Tensor:
     >>> nd.divide(nd.array([-3, 5], dtype="int32"), 2).asnumpy().tolist()
     [-1, 2]
     """
-    if is_float(lhs) or is_float(rhs):
+    if _is_float(lhs) or _is_float(rhs):
         return torch.div(lhs, rhs)
     return torch.div(*whole(lhs, rhs), rounding_mode="trunc")
 
@@ -199,19 +199,19 @@ def divide_np(lhs: Tensor, rhs: Tensor) -> Tensor:
 @register(broadcast_real, nd="broadcast_hypot", np="hypot", symbol="broadcast_hypot")
 def hypot(lhs: Tensor, rhs: Tensor) -> Tensor:
     """Return the hypotenuse of the right triangle with these legs; integers become float32."""
-    return torch.hypot(*floats(lhs, rhs))
+    return torch.hypot(*_floats(lhs, rhs))
 
 
 @register(broadcast_real, np="arctan2", symbol="_npi_arctan2")
 def arctan2(lhs: Tensor, rhs: Tensor) -> Tensor:
     """Return the angle of the point (rhs, lhs), in radians from -pi to pi."""
-    return torch.arctan2(*floats(lhs, rhs))
+    return torch.arctan2(*_floats(lhs, rhs))
 
 
 @register(broadcast_real, np="copysign", symbol="_npi_copysign")
 def copysign(lhs: Tensor, rhs: Tensor) -> Tensor:
     """Return the size of `lhs` with the sign of `rhs`; integers become float32."""
-    return torch.copysign(*floats(lhs, rhs))
+    return torch.copysign(*_floats(lhs, rhs))
 
 
 def _check_equal(lhs: Any, rhs: Any) -> None:

@@ -122,7 +122,7 @@ def flip_np(m: Tensor, axis: Sizes | None = None) -> Tensor:
     return torch.flip(m, chosen_axes(m.dim(), axis))
 
 
-@register(same, np="roll", symbol="_npi_roll")
+@register(same, np="roll", symbol="_np_roll")
 def roll(a: Tensor, shift: Sizes, axis: Sizes | None = None) -> Tensor:
     """Move elements along axes, or in the flattened array; those that leave enter at the other end.
 

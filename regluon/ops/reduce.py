@@ -32,7 +32,7 @@ def chosen_axes(rank: int, axis: Axis, exclude: bool = False) -> tuple[int, ...]
     """
     if axis is None:
         return tuple(range(rank))
-    given = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
     axes = sorted(a + rank if a < 0 else a for a in given)
     if axes and not 0 <= axes[0] <= axes[-1] < rank:
         raise ShapeError(f"axis {axis} is out of range for an array of {rank} dimensions")
@@ -107,7 +107,7 @@ def _rule_np(default: DType) -> Infer:
 
 
 def _none_if_empty(axis: Axis) -> Axis:
-    return None if isinstance(axis, Sequence) and not axis else axis
+    return None if axis in ((), []) else axis
 
 
 def _sum(data: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -140,7 +140,7 @@ def _reduction(name: str, kernel: Kernel, dtype: DType, doc: str, names: str = "
     ) -> Tensor:
         axes = chosen_axes(data.dim(), _none_if_empty(axis), exclude)
         result = _reduce(kernel, data, axes, keepdims)
-        return result if result.dim() else result.reshape(1)
+        return result if result.dim() else result.unsqueeze(0)
 
     named(for_nd, name, f"{doc}\n\n{_ND_AXES}")
     register(_rule_nd(dtype), nd=f"{name} {names}", symbol=name)(for_nd)
@@ -177,7 +177,7 @@ def norm_nd(
     axes = chosen_axes(data.dim(), _none_if_empty(axis))
     dtype = torch_dtype(out_dtype) if out_dtype else _real(data.dtype)
     result: Tensor = torch.linalg.vector_norm(data.to(dtype), ord, axes, keepdims)
-    return result if result.dim() else result.reshape(1)
+    return result if result.dim() else result.unsqueeze(0)
 
 
 def _located(fn: Callable[..., Tensor], data: Tensor, axis: int | None, keepdims: bool) -> Tensor:
@@ -202,7 +202,7 @@ def argmax(data: Tensor, axis: int | None = None, keepdims: bool = False) -> Ten
     [1.0, 0.0]
     """
     found = _located(torch.argmax, data, axis, keepdims).to(_position(data.dtype))
-    return found if found.dim() else found.reshape(1)
+    return found if found.dim() else found.unsqueeze(0)
 
 
 @register(_rule_nd(_position), nd="argmin", symbol="argmin", differentiable="")
@@ -212,7 +212,7 @@ def argmin(data: Tensor, axis: int | None = None, keepdims: bool = False) -> Ten
     The positions have the dtype of the data, or float32 where that has less than 32 bits.
     """
     found = _located(torch.argmin, data, axis, keepdims).to(_position(data.dtype))
-    return found if found.dim() else found.reshape(1)
+    return found if found.dim() else found.unsqueeze(0)
 
 
 @register(_rule_np(_int64), np="argmax", symbol="_npi_argmax", differentiable="")

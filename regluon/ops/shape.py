@@ -365,7 +365,7 @@ def _rolled(rank: int, axis: int, start: int = 0) -> Shape:
     return tuple(order)
 
 
-@register(_ordered(_rolled), np="rollaxis", symbol="_npi_rollaxis", view="lazy copy")
+@register(_ordered(_rolled), np="rollaxis", view="lazy copy")
 def rollaxis(a: Tensor, axis: int, start: int = 0) -> Tensor:
     """Move an axis back until it stands before axis number `start`."""
     return a.permute(_rolled(a.dim(), axis, start))

@@ -129,8 +129,7 @@ def _contrib(name: str, fn: Function) -> None:
         return fn(data).to(data.dtype)
 
     named(for_nd, name, f"Say as 1 or 0 of the array's dtype what `np.{name}` says.")
-    also = {"nd.contrib": name}
-    register(same, also=also, symbol=f"_contrib_{name}", differentiable="")(for_nd)
+    register(same, also={"nd.contrib": name}, differentiable="")(for_nd)
 
 
 @register(same, nd="logical_not", symbol="logical_not", differentiable="")
