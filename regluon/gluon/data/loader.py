@@ -82,7 +82,7 @@ class Batches(Iterator[Any]):
         self.closed = False
         self.given = 0
         self.leftover = list(getattr(loader._batch_sampler, "leftover", ()))
-        self.keys = Keys(current_seed(), epoch)
+        self.keys = Keys(current_seed(), loader._stream, epoch)
         self._loader = loader
         self._numbers = iter(loader._batch_sampler)
         self._asked = 0
@@ -228,9 +228,11 @@ class DataLoader:
     prefetch: how many batches are made ahead; by default twice `num_workers`.
     timeout: seconds to wait for a batch before a `WorkerTimeoutError` names the sample.
     auto_reload: accepted; threads start with an iteration, not at the end of the one before.
+    stream: loaders that must not draw the same numbers under one seed, because they run side by
+        side over the same data or on several hosts, get different ones.
 
-    Order and augmentation follow from `mx.random.seed`, the number of the epoch and the sample's
-    number, and from nothing else. Random transforms draw from `sample_generator()`; do not use
+    Order and augmentation follow from `mx.random.seed`, `stream`, the epoch's number and the
+    sample's, and from nothing else. Random transforms draw from `sample_generator()`; do not use
     Python's or NumPy's global generators, which all threads share. Every `iter(loader)` is the next
     epoch, from 0, unless `set_epoch` says another. To resume a run bit for bit, with any number of
     workers, save `state_dict()` between two batches.
@@ -265,6 +267,8 @@ class DataLoader:
         thread_pool: bool = False,
         timeout: float = 120,
         auto_reload: bool = False,
+        *,
+        stream: int = 0,
     ) -> None:
         if timeout <= 0:
             raise MXNetError(f"timeout is a number of seconds above 0, not {timeout!r}")
@@ -272,7 +276,10 @@ class DataLoader:
             if batch_size is None:
                 raise MXNetError("a DataLoader needs a batch_size, or a batch_sampler")
             if sampler is None:
-                sampler = (RandomSampler if shuffle else SequentialSampler)(len(dataset))
+                count = len(dataset)
+                sampler = (
+                    RandomSampler(count, stream=stream) if shuffle else SequentialSampler(count)
+                )
             elif shuffle:
                 raise MXNetError("give either shuffle=True or a sampler, which has its own order")
             batch_sampler = BatchSampler(sampler, batch_size, last_batch or "keep")
@@ -288,6 +295,7 @@ class DataLoader:
         self._prefetch = 2 * self._num_workers if prefetch is None else max(0, prefetch)
         self._pinned = cpu_pinned(pin_device_id) if pin_memory else None
         self._timeout = timeout
+        self._stream = stream
         self._epoch = 0
         self._batch = 0
         self._last: weakref.ref[Batches] | None = None

@@ -55,6 +55,8 @@ class RandomSampler(Sampler):
     The order is a function of `mx.random.seed` and of the epoch, which is counted from 0 and which
     `set_epoch` sets, so any epoch can be had again. MXNet's follows NumPy's global generator.
 
+    stream: samplers that must not have the same order under one seed get different numbers.
+
     >>> sampler = RandomSampler(5)
     >>> first, second = list(sampler), list(sampler)
     >>> sampler.set_epoch(0)
@@ -62,12 +64,13 @@ class RandomSampler(Sampler):
     ([0, 1, 2, 3, 4], True)
     """
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, *, stream: int = 0) -> None:
         self._length = length
+        self._stream = stream
         self._epoch = 0
 
     def __iter__(self) -> Iterator[int]:
-        rng = onp.random.default_rng(mix(current_seed(), _SHUFFLE, self._epoch))
+        rng = onp.random.default_rng(mix(current_seed(), self._stream, self._epoch, _SHUFFLE))
         self._epoch += 1
         return map(int, rng.permutation(self._length))
 

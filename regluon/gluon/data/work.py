@@ -16,6 +16,7 @@ from regluon.base import MXNetError, optional
 from regluon.context import Context, current_context
 from regluon.gluon.data.batchify import BatchError
 from regluon.gluon.data.dataset import describe
+from regluon.ops.pixels import single_thread
 from regluon.random import keyed, mix
 
 
@@ -40,21 +41,22 @@ class Job:
 
 
 class Keys:
-    """The keys of an epoch: functions of seed, epoch, sample and how often it was drawn before."""
+    """The keys of an epoch: functions of seed, stream, epoch, sample and its draws so far."""
 
-    def __init__(self, seed: int, epoch: int) -> None:
+    def __init__(self, seed: int, stream: int, epoch: int) -> None:
         self.seed = seed
         self.epoch = epoch
+        self._base = mix(seed, stream, epoch)
         self._drawn: dict[int, int] = {}  # bits for 1024 samples each
         self._often: dict[int, int] = {}
 
     def job(self, number: int, samples: Sequence[Any]) -> Job:
         """Return the job of batch `number` of the epoch."""
         drawn = [(sample, self._key(sample)) for sample in map(operator.index, samples)]
-        return Job(number, drawn, mix(self.seed, self.epoch, number, 0, _BATCH))
+        return Job(number, drawn, mix(self._base, number, 0, _BATCH))
 
     def _key(self, sample: int) -> int:
-        return mix(self.seed, self.epoch, sample, self._repeat(sample))
+        return mix(self._base, sample, self._repeat(sample))
 
     def _repeat(self, sample: int) -> int:
         """Return how often the sample was drawn before; nearly always that is never."""
@@ -121,6 +123,8 @@ class Work:
             return batch
         if isinstance(batch, Handle):
             return type(batch)(batch.value().pin_memory(), self.pinned)
+        if isinstance(batch, torch.Tensor):
+            return batch.pin_memory()
         if isinstance(batch, list | tuple):
             return [self._placed(part) for part in batch]
         if isinstance(batch, Mapping):
@@ -172,7 +176,7 @@ class OpenCVThreads:
                 return
             if not self._users:
                 self._before = cv2.getNumThreads()
-                cv2.setNumThreads(1)
+                single_thread()
             self._users.add(id(user))
 
     def go_on(self, user: Work) -> None:

@@ -121,6 +121,18 @@ def test_epochs_differ_and_a_seed_repeats_them():
     assert bits(DataLoader(pictures(), 4, shuffle=True)) == first
 
 
+def test_loaders_side_by_side_are_alike_unless_their_streams_differ():
+    one, same, other = (
+        DataLoader(pictures(), 4, shuffle=True, num_workers=1, stream=stream)
+        for stream in (0, 0, 1)
+    )
+    rows = bits(one)
+    assert bits(same) == rows
+    labels = [labels for _, *labels in bits(other)]
+    assert labels != [labels for _, *labels in rows]
+    assert sorted(sum(labels, [])) == list(range(11))  # noqa: RUF017
+
+
 def test_draws_of_the_program_and_of_the_batchify_function_do_not_disturb():
     def noisy(samples):
         return mx.nd.array([sample_generator().random(), len(samples)])

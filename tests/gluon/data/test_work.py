@@ -6,28 +6,29 @@ from regluon.gluon.data.work import Job, Keys, Place, Work
 from regluon.random import mix
 
 
-def keys(seed=0, epoch=0, samples=range(5), number=0):
-    return dict(Keys(seed, epoch).job(number, samples).samples)
+def keys(seed=0, stream=0, epoch=0, samples=range(5), number=0):
+    return dict(Keys(seed, stream, epoch).job(number, samples).samples)
 
 
-def test_a_key_is_a_function_of_seed_epoch_and_sample():
+def test_a_key_is_a_function_of_seed_stream_epoch_and_sample():
     assert keys() == keys(number=7)
-    assert keys()[3] == mix(0, 0, 3, 0) == keys(samples=[9, 3])[3]
-    assert len({keys(seed, epoch)[3] for seed in range(3) for epoch in range(3)}) == 9
+    assert keys()[3] == mix(mix(0, 0, 0), 3, 0) == keys(samples=[9, 3])[3]
+    settings = [(seed, stream, epoch) for seed in range(3) for stream in (0, 1) for epoch in (0, 1)]
+    assert len({keys(*setting)[3] for setting in settings}) == 12
     assert len(set(keys(samples=range(3000)).values())) == 3000
 
 
 @pytest.mark.parametrize("sample", [0, 5, 1023, 1024, -1, 10**15])
 def test_a_sample_that_is_drawn_again_gets_another_key(sample):
-    made = Keys(1, 2)
+    made = Keys(1, 5, 2)
     first, again = made.job(0, [sample, 1500]), made.job(1, [sample, sample])
     drawn = [key for _, key in (*first.samples, *again.samples)]
     assert len(set(drawn)) == 4
-    assert drawn[0] == mix(1, 2, sample, 0)
+    assert drawn[0] == mix(mix(1, 5, 2), sample, 0)
 
 
 def test_batches_have_keys_of_their_own():
-    made = Keys(0, 0)
+    made = Keys(0, 0, 0)
     jobs = [made.job(number, [0]) for number in range(3)]
     assert len({job.key for job in jobs} | {key for job in jobs for _, key in job.samples}) == 6
 
