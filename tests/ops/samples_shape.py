@@ -36,6 +36,7 @@ def reshapes() -> list[Sample]:
         Sample("nd.reshape", (floats(10, 5, 4),), {"shape": (-1, 0), "reverse": True}, grad=False),
         Sample("nd.reshape", (X,), {"shape": (-1, 0), "reverse": False}),
         Sample("nd.Reshape", (X,), {"target_shape": (2, 12)}),
+        Sample("nd.reshape", (floats(3, 8),), {"shape": (0, 2, -1, -4), "reverse": True}),
         Sample("nd.reshape", (WHOLE,), {"shape": (3, 2)}),
         Sample("nd.reshape", (X,), {"shape": (0, 0, 0, 0)}, error="ShapeError"),
         Sample("nd.reshape", (X,), {"shape": (-1, -1)}, error="ShapeError"),
