@@ -1,1 +1,4 @@
 """Whole trainings, written with the public API only."""
+
+from regluon.recipes import finetune as finetune
+from regluon.recipes.settings import FinetuneSettings as FinetuneSettings

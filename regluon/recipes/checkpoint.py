@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as onp
 
 from regluon import gluon, random
-from regluon.base import FormatError, MXNetError
-from regluon.recipes.loop import State
+from regluon.base import FormatError
+from regluon.recipes.loop import DivergedError, State
 from regluon.recipes.run_folder import read_json, write_json
 
 
@@ -25,10 +25,10 @@ VERSION = 1
 def save(folder: Path, net: gluon.Block, trainer: gluon.Trainer, state: State) -> None:
     """Write a checkpoint into `folder`; the one that is there stays good until the end.
 
-    Raises `MXNetError` without writing anything if a weight is not finite, so that the last good
+    Raises `DivergedError` without writing anything if a weight is not finite, so that the last good
     state is never replaced by a bad one, and `SaveError` where the disk refuses.
     """
-    check_finite(net)
+    check_finite(net, state)
     folder.mkdir(parents=True, exist_ok=True)
     weights, optimizer = names = _names(state.step)
     net.save_parameters(folder / weights)
@@ -77,8 +77,12 @@ def _names(step: int) -> tuple[str, str]:
     return f"weights-{step:06}.safetensors", f"optimizer-{step:06}.safetensors"
 
 
-def check_finite(net: gluon.Block) -> None:
-    """Raise `MXNetError` naming a parameter that holds NaN or an infinity."""
+def check_finite(net: gluon.Block, state: State) -> None:
+    """Raise `DivergedError` naming a parameter that holds NaN or an infinity."""
     for name, parameter in net.structural_params().items():
         if not onp.isfinite(parameter.list_data()[0].asnumpy()).all():
-            raise MXNetError(f"parameter {name} is not finite any more; it was not saved")
+            raise DivergedError(
+                f"parameter {name} is not finite any more after step {state.step} (epoch "
+                f"{state.epoch}, batch {state.batch}); it was not saved. Try a smaller learning "
+                "rate (--lr)"
+            )

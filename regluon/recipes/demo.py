@@ -53,7 +53,7 @@ class DemoSettings:
     out: Path = Path("runs/demo")
     full: bool = False
     model: str = "efficientnet_lite0"
-    weights: str | None = None
+    weights: str | Path | None = None
     epochs: int = 6
     batch_size: int = 32
     patch: int = 64

@@ -55,7 +55,7 @@ class Keeper(Watcher):
         epoch = state.history[-1]
         best = state.best is epoch
         if best:
-            checkpoint.check_finite(self._job.net)
+            checkpoint.check_finite(self._job.net, state)
             self._job.net.save_parameters(self._folder.weights)
         self._save(state)
         self._journal.write(

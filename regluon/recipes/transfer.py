@@ -92,7 +92,8 @@ def new_network(model: str, classes: int, source: Source | None, ctx: Context) -
 
     Without a source everything is fresh.
     """
-    net = vision.get_model(model, classes=classes)
+    # A prefix of its own makes names, and files, the same however many networks there were before.
+    net = vision.get_model(model, classes=classes, prefix="net_")
     net.initialize(initializer.Xavier(), ctx=ctx)
     if source is None:
         return net
