@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from regluon.array.dispatch import state
 from regluon.array.handle import Handle
 from regluon.base import MXNetError, optional
 from regluon.context import Context, current_context
-from regluon.gluon.data.batchify import BatchError
+from regluon.gluon.data.batchify import BatchError, default_batchify_fn
 from regluon.gluon.data.dataset import describe
 from regluon.ops.pixels import single_thread
 from regluon.random import keyed, mix
@@ -112,7 +113,9 @@ class Work:
             with keyed(job.key):
                 job.batch = self._placed(self.batchify(items))
         except BaseException as error:  # it is raised where the batch is asked for
-            job.error = self._explained(error, job, len(items), place)
+            job.error = error
+            with suppress(Exception):  # of the error's own methods
+                job.error = self._explained(error, job, len(items), place)
         finally:
             place.job = place.sample = None
             job.done.set()
@@ -135,7 +138,7 @@ class Work:
         """Add to an error of any kind which sample it was, of which batch, and in which thread."""
         if made < len(job.samples):
             what = f"while loading {self.name(job.samples[made][0])}"
-        elif isinstance(error, BatchError):
+        elif isinstance(error, BatchError) and self.batchify is default_batchify_fn:
             what = f"at {self.name(job.samples[error.position][0])}"
         else:
             what = f"with samples {', '.join(str(sample) for sample, _ in job.samples)}"

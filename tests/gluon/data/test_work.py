@@ -66,3 +66,17 @@ def test_errors_of_every_form_say_where_in_their_text_or_in_a_note(error, shown)
     where = "while loading sample 4, batch 2 of epoch 6, in here"
     assert (where in str(error)) != any(where in note for note in getattr(error, "__notes__", []))
     assert (place.job, place.sample) == (None, None)
+
+
+def test_an_error_that_cannot_even_be_shown_is_handed_over():
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError("mute")
+
+    def refuse(items):
+        raise Mute("a")
+
+    job = Job(0, [(0, 0)])
+    Work([1], refuse, 0).make(job, Place("here"))
+    assert isinstance(job.error, Mute)
+    assert job.done.is_set()
