@@ -54,7 +54,7 @@ def guarded(command: Command) -> Command:
         try:
             command(*args, **kwargs)
         except (Interrupted, KeyboardInterrupt) as error:
-            complain(f"{error or 'stopped'}; the same command with --resume goes on")
+            complain(str(error) or "stopped")
             raise typer.Exit(STOPPED) from None
         except (MXNetError, OSError) as error:
             complain(str(error))
@@ -177,9 +177,7 @@ def finetune(  # noqa: PLR0913 - its signature is the list of options
     ] = 100,
     device: Annotated[
         str | None,
-        typer.Option(
-            help="cpu, gpu or gpu(1). (a GPU if there is one)", rich_help_panel=RUN
-        ),
+        typer.Option(help="cpu, gpu or gpu(1). (a GPU if there is one)", rich_help_panel=RUN),
     ] = None,
 ) -> None:
     """Teach a pre-trained network the classes of a folder of pictures.

@@ -45,7 +45,10 @@ class Keeper(Watcher):
             self._journal.write("step", state.step, running_loss=loss, learning_rate=rate)
         if self._interrupt.asked:
             self._save(state)
-            raise Interrupted(f"stopped after step {state.step}; everything is saved")
+            raise Interrupted(
+                f"stopped after step {state.step}; everything is saved. To go on: "
+                f"{self._settings.command()} --resume"
+            )
         if state.step % self._settings.checkpoint_every == 0:
             self._save(state)
 

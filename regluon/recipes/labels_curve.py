@@ -31,7 +31,10 @@ class Steps(Watcher):
         """Count a step."""
         self.display.advance(images)
         if self._interrupt.asked:
-            raise Interrupted("stopped in the labels curve; the trained network is saved")
+            raise Interrupted(
+                "stopped in the labels curve; the trained network and the points before are saved, "
+                "and --resume goes on"
+            )
 
 
 def sizes(pictures: Sequence[Picture]) -> list[int]:
