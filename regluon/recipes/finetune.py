@@ -131,7 +131,10 @@ def look_at_classes(
             f"(found as {found.alias!r})"
         )
     for name, rows in matching.ambiguous.items():
-        display.warn(f"{name}: could be {' or '.join(rows)}; rename the class to one of its names")
+        display.warn(
+            f"{name}: could be {' or '.join(rows)}, so it starts fresh; a name that only one of "
+            "them has would tell"
+        )
     if matching.unknown:
         display.say(f"not known to the source: {', '.join(matching.unknown)}")
     return matching

@@ -22,9 +22,7 @@ def attempt(*scores, steps=6):
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_the_demo_compares_four_ways(tmp_path, monkeypatch, full):
-    monkeypatch.setattr(demo, "PROBE_EPOCHS", 1)
-    monkeypatch.setattr(demo, "RAW_EPOCHS", 1)
+def test_the_demo_compares_four_ways(tmp_path, full):
     source_weights(tmp_path / "w.safetensors")
     settings = demo.DemoSettings(
         out=tmp_path / "demo",
