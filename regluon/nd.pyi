@@ -23,40 +23,40 @@ class contrib:
 
 class random:
     @staticmethod
-    def exponential(scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    def exponential(scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
         """Draw exponentially distributed values of mean `scale`."""
     @staticmethod
     def exponential_like(data: NDArray | float, lam: float = 1.0, *, out: Any = None) -> NDArray:
         """Draw exponentially distributed values of rate `lam`, in the shape and dtype of `data`."""
     @staticmethod
-    def gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    def gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
         """Draw gamma distributed values with shape `alpha` and scale `beta` (mean alpha * beta)."""
     @staticmethod
     def gamma_like(data: NDArray | float, alpha: float = 1.0, beta: float = 1.0, *, out: Any = None) -> NDArray:
         """Draw gamma values with shape `alpha` and scale `beta`, in the shape and dtype of `data`."""
     @staticmethod
-    def generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    def generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
         """Draw counts of mean `mu` and variance mu + alpha * mu**2."""
     @staticmethod
     def multinomial(data: NDArray | float, shape: int | Sequence[int] | None = None, get_prob: bool = False, dtype: Any = 'int32', *, out: Any = None) -> NDArray:
         """Draw class numbers with the chances in the last axis of `data`, which sum to 1."""
     @staticmethod
-    def negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    def negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
         """Draw numbers of failures before the k-th success, each success of chance `p`."""
     @staticmethod
-    def normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    def normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
         """Draw normal values with mean `loc` and standard deviation `scale`."""
     @staticmethod
     def normal_like(data: NDArray | float, loc: float = 0.0, scale: float = 1.0, *, out: Any = None) -> NDArray:
         """Draw normal values of mean `loc` and deviation `scale`, in the shape and dtype of `data`."""
     @staticmethod
-    def poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    def poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
         """Draw Poisson distributed counts of mean `lam`, as floats."""
     @staticmethod
     def poisson_like(data: NDArray | float, lam: float = 1.0, *, out: Any = None) -> NDArray:
         """Draw Poisson distributed counts of mean `lam`, in the shape and dtype of `data`."""
     @staticmethod
-    def randint(low: int, high: int, shape: int | Sequence[int] | None = None, dtype: Any = 'int32', *, ctx: Any = None, out: Any = None) -> NDArray:
+    def randint(low: int, high: int, shape: int | Sequence[int] | None = None, dtype: Any = 'int32', ctx: Any = None, *, out: Any = None) -> NDArray:
         """Draw whole numbers from `low` to `high - 1`; int32 by default."""
     @staticmethod
     def randn(*shape: Any, loc: float = 0, scale: float = 1, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
@@ -65,7 +65,7 @@ class random:
     def shuffle(data: NDArray | float, *, out: Any = None) -> NDArray:
         """Return the rows of `data` in random order."""
     @staticmethod
-    def uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    def uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
         """Draw evenly from [low, high): `shape` values for each element of `low` and `high`."""
     @staticmethod
     def uniform_like(data: NDArray | float, low: float = 0.0, high: float = 1.0, *, out: Any = None) -> NDArray:
@@ -129,7 +129,7 @@ def add(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArr
     """Add two arrays, or an array and a number, with broadcasting."""
 def add_n(*args: Any, out: Any = None) -> NDArray:
     """Add any number of arrays of one shape."""
-def arange(start: float, stop: float | None = None, step: float = 1.0, repeat: int = 1, infer_range: bool | None = None, dtype: Any = 'float32', *, ctx: Any = None, out: Any = None) -> NDArray:
+def arange(start: float, stop: float | None = None, step: float = 1.0, repeat: int = 1, infer_range: bool | None = None, ctx: Any = None, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
     """Make the numbers from `start` below `stop` (or from 0 below `start`), each `repeat` times."""
 def arccos(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Return the inverse cosine, in radians from 0 to pi."""
@@ -233,7 +233,7 @@ def elemwise_mul(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None)
     """Multiply two arrays of one shape."""
 def elemwise_sub(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
     """Subtract two arrays of one shape."""
-def empty(shape: int | Sequence[int], dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def empty(shape: int | Sequence[int], ctx: Any = None, dtype: Any = None, *, out: Any = None) -> NDArray:
     """Make an array whose values are whatever the memory held; float32 by default."""
 def equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
     """Say where two values are equal, as 1 or 0."""
@@ -247,7 +247,7 @@ def expand_dims(data: NDArray | float, axis: int, *, out: Any = None) -> NDArray
     """Insert an axis of length 1 so that it becomes number `axis`."""
 def expm1(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Return exp(x) - 1, exact also for small x."""
-def eye(N: int, M: int = 0, k: int = 0, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def eye(N: int, M: int = 0, k: int = 0, ctx: Any = None, dtype: Any = None, *, out: Any = None) -> NDArray:
     """Make an N x M matrix (N x N by default) with ones on diagonal `k` and zeros elsewhere."""
 def fix(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Round towards zero to whole numbers."""
@@ -257,7 +257,7 @@ def flip(data: NDArray | float, axis: int | Sequence[int], *, out: Any = None) -
     """Reverse the order of elements along one or several axes."""
 def floor(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Round down to whole numbers."""
-def full(shape: int | Sequence[int], val: float, dtype: Any = 'float32', *, ctx: Any = None, out: Any = None) -> NDArray:
+def full(shape: int | Sequence[int], val: float, ctx: Any = None, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
     """Make an array filled with the number `val`; float32 by default."""
 def gamma(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Return the gamma function."""
@@ -279,7 +279,7 @@ def lesser(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> ND
     """Say where `lhs` is less than `rhs`, as 1 or 0."""
 def lesser_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
     """Say where `lhs` is less than `rhs` or equal, as 1 or 0."""
-def linspace(start: float, stop: float, num: int, endpoint: bool = True, dtype: Any = 'float32', *, ctx: Any = None, out: Any = None) -> NDArray:
+def linspace(start: float, stop: float, num: int, endpoint: bool = True, ctx: Any = None, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
     """Make `num` evenly spaced numbers from `start` to `stop`, the last included if `endpoint`."""
 def log(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Return the natural logarithm; NaN for negative elements."""
@@ -327,7 +327,7 @@ def negative(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Change the sign of each element."""
 def norm(data: NDArray | float, ord: int = 2, axis: int | Sequence[int] | None = None, out_dtype: Any = None, keepdims: bool = False, *, out: Any = None) -> NDArray:
     """Return the L1 (`ord=1`) or L2 norm (`ord=2`) of the elements over axes."""
-def normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw normal values with mean `loc` and standard deviation `scale`."""
 def normal_like(data: NDArray | float, loc: float = 0.0, scale: float = 1.0, *, out: Any = None) -> NDArray:
     """Draw normal values of mean `loc` and deviation `scale`, in the shape and dtype of `data`."""
@@ -335,7 +335,7 @@ def not_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) ->
     """Say where two values differ, as 1 or 0."""
 def one_hot(indices: NDArray | float, depth: int, on_value: float = 1.0, off_value: float = 0.0, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
     """Return vectors of length `depth` with `on_value` at the index and `off_value` elsewhere."""
-def ones(shape: int | Sequence[int], dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def ones(shape: int | Sequence[int], ctx: Any = None, dtype: Any = None, *, out: Any = None) -> NDArray:
     """Make an array of ones; float32 unless `dtype` says otherwise."""
 def ones_like(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Make an array of ones with the shape and dtype of `data`."""
@@ -349,29 +349,29 @@ def prod(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdim
     """Multiply the elements over axes."""
 def radians(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Convert to radians."""
-def random_exponential(scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def random_exponential(scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw exponentially distributed values of mean `scale`."""
 def random_exponential_like(data: NDArray | float, lam: float = 1.0, *, out: Any = None) -> NDArray:
     """Draw exponentially distributed values of rate `lam`, in the shape and dtype of `data`."""
-def random_gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def random_gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw gamma distributed values with shape `alpha` and scale `beta` (mean alpha * beta)."""
 def random_gamma_like(data: NDArray | float, alpha: float = 1.0, beta: float = 1.0, *, out: Any = None) -> NDArray:
     """Draw gamma values with shape `alpha` and scale `beta`, in the shape and dtype of `data`."""
-def random_generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def random_generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw counts of mean `mu` and variance mu + alpha * mu**2."""
-def random_negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def random_negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw numbers of failures before the k-th success, each success of chance `p`."""
-def random_normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def random_normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw normal values with mean `loc` and standard deviation `scale`."""
 def random_normal_like(data: NDArray | float, loc: float = 0.0, scale: float = 1.0, *, out: Any = None) -> NDArray:
     """Draw normal values of mean `loc` and deviation `scale`, in the shape and dtype of `data`."""
-def random_poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def random_poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw Poisson distributed counts of mean `lam`, as floats."""
 def random_poisson_like(data: NDArray | float, lam: float = 1.0, *, out: Any = None) -> NDArray:
     """Draw Poisson distributed counts of mean `lam`, in the shape and dtype of `data`."""
-def random_randint(low: int, high: int, shape: int | Sequence[int] | None = None, dtype: Any = 'int32', *, ctx: Any = None, out: Any = None) -> NDArray:
+def random_randint(low: int, high: int, shape: int | Sequence[int] | None = None, dtype: Any = 'int32', ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw whole numbers from `low` to `high - 1`; int32 by default."""
-def random_uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def random_uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw evenly from [low, high): `shape` values for each element of `low` and `high`."""
 def random_uniform_like(data: NDArray | float, low: float = 0.0, high: float = 1.0, *, out: Any = None) -> NDArray:
     """Draw evenly from [low, high), in the shape and dtype of `data`."""
@@ -395,19 +395,19 @@ def round(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Round to whole numbers, halves away from zero."""
 def rsqrt(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Return 1 / sqrt(x)."""
-def sample_gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def sample_gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw gamma distributed values with shape `alpha` and scale `beta` (mean alpha * beta)."""
-def sample_generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def sample_generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw counts of mean `mu` and variance mu + alpha * mu**2."""
 def sample_multinomial(data: NDArray | float, shape: int | Sequence[int] | None = None, get_prob: bool = False, dtype: Any = 'int32', *, out: Any = None) -> NDArray:
     """Draw class numbers with the chances in the last axis of `data`, which sum to 1."""
-def sample_negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def sample_negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw numbers of failures before the k-th success, each success of chance `p`."""
-def sample_normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def sample_normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw normal values with mean `loc` and standard deviation `scale`."""
-def sample_poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def sample_poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw Poisson distributed counts of mean `lam`, as floats."""
-def sample_uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def sample_uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw evenly from [low, high): `shape` values for each element of `low` and `high`."""
 def scatter_nd(data: NDArray | float, indices: NDArray | float, shape: tuple[int, ...], *, out: Any = None) -> NDArray:
     """Return zeros of `shape` with `data` written to the places that the columns of `indices` name."""
@@ -481,13 +481,13 @@ def true_divide(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) 
     """Divide `lhs` by `rhs`, with broadcasting; quotients of integers are cut towards zero."""
 def trunc(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Round towards zero to whole numbers."""
-def uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
     """Draw evenly from [low, high): `shape` values for each element of `low` and `high`."""
 def uniform_like(data: NDArray | float, low: float = 0.0, high: float = 1.0, *, out: Any = None) -> NDArray:
     """Draw evenly from [low, high), in the shape and dtype of `data`."""
 def where(condition: NDArray | float, x: NDArray | float, y: NDArray | float, *, out: Any = None) -> NDArray:
     """Return elements of `x` where the condition is not zero, and of `y` elsewhere."""
-def zeros(shape: int | Sequence[int], dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+def zeros(shape: int | Sequence[int], ctx: Any = None, dtype: Any = None, *, out: Any = None) -> NDArray:
     """Make an array of zeros; float32 unless `dtype` says otherwise."""
 def zeros_like(data: NDArray | float, *, out: Any = None) -> NDArray:
     """Make an array of zeros with the shape and dtype of `data`."""

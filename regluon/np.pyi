@@ -41,34 +41,34 @@ class linalg:
 
 class random:
     @staticmethod
-    def beta(a: ndarray | float, b: ndarray | float, size: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+    def beta(a: ndarray | float, b: ndarray | float, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
         """Draw beta distributed values, which lie in [0, 1] with mean a / (a + b)."""
     @staticmethod
-    def choice(a: ndarray | int | float, size: int | Sequence[int] | None = None, replace: bool = True, p: ndarray | float | None = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+    def choice(a: ndarray | int | float, size: int | Sequence[int] | None = None, replace: bool = True, p: ndarray | float | None = None, ctx: Any = None, *, out: Any = None) -> ndarray:
         """Draw from the values of the vector `a`, or from 0 to `a - 1`, with chances `p` (or equal)."""
     @staticmethod
-    def exponential(scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+    def exponential(scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, ctx: Any = None, *, out: Any = None) -> ndarray:
         """Draw exponentially distributed values of mean `scale`."""
     @staticmethod
-    def gamma(shape: ndarray | float, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+    def gamma(shape: ndarray | float, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
         """Draw gamma distributed values with these shape and scale parameters."""
     @staticmethod
     def multinomial(n: int, pvals: ndarray | float, size: int | Sequence[int] | None = None, *, out: Any = None) -> ndarray:
         """Count how often each class comes in `n` draws with chances `pvals`: size + (classes,)."""
     @staticmethod
-    def normal(loc: ndarray | float = 0.0, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+    def normal(loc: ndarray | float = 0.0, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
         """Draw normal values with mean `loc` and standard deviation `scale`; gradients reach both."""
     @staticmethod
-    def permutation(x: ndarray | int | float, *, ctx: Any = None, out: Any = None) -> ndarray:
+    def permutation(x: ndarray | int | float, ctx: Any = None, *, out: Any = None) -> ndarray:
         """Return the rows of `x`, or the numbers below `x`, in random order; `x` stays as it is."""
     @staticmethod
-    def poisson(lam: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+    def poisson(lam: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
         """Draw Poisson distributed counts of mean `lam`, as float32 by default."""
     @staticmethod
     def rand(*size: Any, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
         """Draw evenly from [0, 1): `rand(2, 3)` has shape (2, 3)."""
     @staticmethod
-    def randint(low: int, high: int | None = None, size: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+    def randint(low: int, high: int | None = None, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
         """Draw whole numbers from `low` to `high - 1`, or from 0 to `low - 1`; int64 by default."""
     @staticmethod
     def randn(*size: Any, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
@@ -77,7 +77,7 @@ class random:
     def shuffle(x: ndarray | float, *, out: Any = None) -> None:
         """Bring the rows of `x` into random order, in place; returns nothing."""
     @staticmethod
-    def uniform(low: ndarray | float = 0.0, high: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+    def uniform(low: ndarray | float = 0.0, high: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
         """Draw evenly from [low, high); gradients reach array bounds."""
 
 def abs(data: ndarray | float, *, out: Any = None) -> ndarray:
@@ -94,7 +94,7 @@ def amin(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: 
     """Return the smallest element over axes; elements that are equal share the gradient."""
 def any(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
     """Say whether any element over axes is other than zero."""
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make the numbers from `start` below `stop` (or from 0 below `start`); float32 by default."""
 def arccos(data: ndarray | float, *, out: Any = None) -> ndarray:
     """Return the inverse cosine, in radians from 0 to pi."""
@@ -160,7 +160,7 @@ def dstack(arrays: Sequence[ndarray], *, out: Any = None) -> ndarray:
     """Join arrays along their third axis."""
 def einsum(subscripts: str, *operands: Any, optimize: bool = False, out: Any = None) -> ndarray:
     """Sum products by Einstein's convention, as NumPy's einsum; `optimize` changes nothing."""
-def empty(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', *, ctx: Any = None, out: Any = None) -> ndarray:
+def empty(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make an array whose values are whatever the memory held; `order` changes nothing."""
 def empty_like(prototype: ndarray | float, dtype: Any = None, order: str = 'C', *, out: Any = None) -> ndarray:
     """Make an array with the shape and dtype of `prototype` and whatever values memory held."""
@@ -172,7 +172,7 @@ def expand_dims(data: ndarray | float, axis: int, *, out: Any = None) -> ndarray
     """Insert an axis of length 1 so that it becomes number `axis`."""
 def expm1(data: ndarray | float, *, out: Any = None) -> ndarray:
     """Return exp(x) - 1, exact also for small x."""
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = 'float32', *, ctx: Any = None, out: Any = None) -> ndarray:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = 'float32', ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make an N x M matrix (N x N by default) with ones on diagonal `k` and zeros elsewhere."""
 def fabs(data: ndarray | float, *, out: Any = None) -> ndarray:
     """Return absolute values."""
@@ -186,7 +186,7 @@ def flip(m: ndarray | float, axis: int | Sequence[int] | None = None, *, out: An
     """Reverse the order of elements along one axis, several, or all."""
 def floor(data: ndarray | float, *, out: Any = None) -> ndarray:
     """Round down to whole numbers."""
-def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None, order: str = 'C', *, ctx: Any = None, out: Any = None) -> ndarray:
+def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None, order: str = 'C', ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make an array filled with a number; boolean for True and False, else float32 by default."""
 def full_like(a: ndarray | float, fill_value: float, dtype: Any = None, order: str = 'C', *, out: Any = None) -> ndarray:
     """Make an array of one number with the shape of `a`, and its dtype unless `dtype` is given."""
@@ -198,9 +198,9 @@ def hstack(arrays: Sequence[ndarray], *, out: Any = None) -> ndarray:
     """Join arrays side by side: along axis 1, or 0 of vectors."""
 def hypot(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
     """Return the hypotenuse of the right triangle with these legs; integers become float32."""
-def identity(n: int, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+def identity(n: int, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make an n x n matrix with ones on the main diagonal."""
-def indices(dimensions: int | Sequence[int], dtype: Any = 'int32', *, ctx: Any = None, out: Any = None) -> ndarray:
+def indices(dimensions: int | Sequence[int], dtype: Any = 'int32', ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make the index arrays of a grid: `result[i]` holds at each place its index along axis i."""
 def inner(a: ndarray | float, b: ndarray | float, *, out: Any = None) -> ndarray:
     """Sum over the last axes of both arrays."""
@@ -214,7 +214,7 @@ def less(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndar
     """Say where `lhs` is less than `rhs`."""
 def less_equal(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
     """Say where `lhs` is less than `rhs` or equal."""
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0, *, ctx: Any = None, out: Any = None) -> ndarray:
+def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0, ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make `num` evenly spaced numbers from `start` to `stop`; `retstep` is refused."""
 def log(data: ndarray | float, *, out: Any = None) -> ndarray:
     """Return the natural logarithm; NaN for negative elements."""
@@ -232,7 +232,7 @@ def logical_or(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -
     """Say where at least one value is other than zero."""
 def logical_xor(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
     """Say where exactly one value is other than zero."""
-def logspace(start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: Any = None, axis: int = 0, *, ctx: Any = None, out: Any = None) -> ndarray:
+def logspace(start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: Any = None, axis: int = 0, ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make `num` numbers from base**start to base**stop, evenly spaced on a logarithmic scale."""
 def matmul(a: ndarray | float, b: ndarray | float, *, out: Any = None) -> ndarray:
     """Multiply matrices in the last two axes, the others broadcast; a vector is a row or column."""
@@ -260,7 +260,7 @@ def nonzero(a: ndarray | float, *, out: Any = None) -> Any:
     """Return the places of elements other than zero: a list with one int64 array per axis."""
 def not_equal(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
     """Say where two values differ."""
-def ones(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', *, ctx: Any = None, out: Any = None) -> ndarray:
+def ones(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make an array of ones, float32 unless `dtype` says otherwise; `order` changes nothing."""
 def ones_like(a: ndarray | float, dtype: Any = None, order: str = 'C', *, out: Any = None) -> ndarray:
     """Make an array of ones with the shape of `a`, and its dtype unless `dtype` is given."""
@@ -350,7 +350,7 @@ def vstack(arrays: Sequence[ndarray], *, out: Any = None) -> ndarray:
     """Join arrays as rows, along the first axis."""
 def where(condition: ndarray | float, x: ndarray | float | None = None, y: ndarray | float | None = None, *, out: Any = None) -> ndarray:
     """Return elements of `x` where the condition is not zero, and of `y` elsewhere."""
-def zeros(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', *, ctx: Any = None, out: Any = None) -> ndarray:
+def zeros(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', ctx: Any = None, *, out: Any = None) -> ndarray:
     """Make an array of zeros, float32 unless `dtype` says otherwise; `order` changes nothing."""
 def zeros_like(a: ndarray | float, dtype: Any = None, order: str = 'C', *, out: Any = None) -> ndarray:
     """Make an array of zeros with the shape of `a`, and its dtype unless `dtype` is given."""

@@ -19,7 +19,7 @@ def is_np_shape() -> bool:
 
 class random:
     @staticmethod
-    def bernoulli(prob: Any | float | None = None, logit: Any | float | None = None, size: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> Any:
+    def bernoulli(prob: Any | float | None = None, logit: Any | float | None = None, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> Any:
         """Draw ones with chance `prob`, or with the chance whose log-odds are `logit`, else zeros."""
 
 def activation(data: Any | float, act_type: str, *, out: Any = None) -> Any:

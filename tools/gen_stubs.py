@@ -23,6 +23,7 @@ from collections.abc import Callable as Callable, Sequence as Sequence
 from typing import Any as Any
 
 """
+NESTED = ("random", "linalg", "image", "contrib")
 KNOWN = {"int", "float", "bool", "str", "None", "Any", "tuple", "list", "Sequence", "Callable"}
 
 
@@ -108,7 +109,7 @@ def own_lines(source: str) -> Iterable[str]:
             for target in node.targets:
                 targets = target.elts if isinstance(target, ast.Tuple) else [target]
                 for name in targets:
-                    if isinstance(name, ast.Name) and name.id not in ("random", "linalg", "image"):
+                    if isinstance(name, ast.Name) and name.id not in NESTED:
                         yield f"{name.id}: Any\n"
 
 

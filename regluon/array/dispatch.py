@@ -122,6 +122,8 @@ class _Call:
         return self.cls(as_tensor(arg, None, self.ctx.device), self.ctx)
 
     def _mutated(self) -> list[Handle]:
+        if self.op.training and not self.attrs["training"]:
+            return []  # statistics are only read then
         named = dict(zip(self.op.arrays, self.args, strict=False))
         return [array for name in self.op.mutates for array in flat((named[name],))]
 

@@ -14,20 +14,25 @@ Function = Callable[..., Any]
 
 
 def parameters(op: Op) -> Iterator[inspect.Parameter]:
-    """Yield the public parameters of an operator's function, those the door gives left out."""
+    """Yield the public parameters of an operator's function: `device` as `ctx`, no other given one."""
     seen_variadic = False
+    yielded: set[str] = set()
     for parameter in inspect.signature(op.fn).parameters.values():
-        if parameter.name in ("device", "generator", "training"):
+        if parameter.name in ("generator", "training"):
             continue
         kind = parameter.kind
+        if parameter.name == "device":
+            if kind is parameter.KEYWORD_ONLY:
+                continue
+            parameter = parameter.replace(name="ctx", default=None)
         seen_variadic = seen_variadic or kind is parameter.VAR_POSITIONAL
         if seen_variadic and kind is parameter.POSITIONAL_OR_KEYWORD:
             kind = parameter.KEYWORD_ONLY
+        yielded.add(parameter.name)
         yield parameter.replace(kind=kind)
     extra = ["ctx"] if op.creates else []
-    known = set(op.arrays) | set(op.attrs)
     for name in [*extra, "out"]:
-        if name not in known:
+        if name not in yielded:
             yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
 
 

@@ -218,6 +218,12 @@ class NDArray(Handle, OperatorMixin, NDMethods):
         full = infer_reshape(self.shape, tuple(shape), bool(kwargs.get("reverse", False)))
         return self._view_op("reshape_view", shape=full)
 
+    def transpose(self, *order: Any, axes: Any = None) -> Any:
+        """Return a copy with the axes reversed, or in the order `(1, 0)`, `1, 0` or `axes=`."""
+        given = order[0] if len(order) == 1 and not isinstance(order[0], int) else order
+        chosen = {"axes": axes if axes is not None else given or None}
+        return dispatch.invoke(self._ops["transpose"], (self,), chosen, type(self))
+
     @property
     def T(self) -> Any:
         """A copy with the axes in reverse order."""

@@ -151,8 +151,6 @@ class NDMethods:
         """Lay copies of an array side by side, `reps` times along each axis, the last ones first."""
     def topk(self, axis: int | None = -1, k: int = 1, ret_typ: str = 'indices', is_ascend: bool = False, dtype: Any = 'float32', *, out: Any = None) -> Any:
         """Return the `k` largest elements along an axis, or the smallest if `is_ascend`, in order."""
-    def transpose(self, axes: int | Sequence[int] | None = None, *, out: Any = None) -> NDArray:
-        """Put the axes in another order; without `axes` in the reverse one."""
     def trunc(self, *, out: Any = None) -> NDArray:
         """Round towards zero to whole numbers."""
     ...
@@ -204,8 +202,6 @@ class NPMethods:
         """Return elements of `a`, flattened or along an axis, one for each index."""
     def tile(self, reps: int | Sequence[int], *, out: Any = None) -> ndarray:
         """Lay copies of an array side by side, `reps` times along each axis, the last ones first."""
-    def transpose(self, axes: int | Sequence[int] | None = None, *, out: Any = None) -> ndarray:
-        """Put the axes in another order; without `axes` in the reverse one."""
     def var(self, axis: int | Sequence[int] | None = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, *, out: Any = None) -> ndarray:
         """Return the variance over one axis, several, or all: squared distances over count - `ddof`."""
     ...

@@ -9,11 +9,11 @@ _ND = (
     "fix flatten flip floor log log10 log1p log2 log_softmax max mean min nanprod nansum norm "
     "one_hot pad pick prod radians rcbrt reciprocal relu repeat reshape_like rint round rsqrt "
     "sigmoid sign sin sinh slice slice_axis slice_like softmax softmin sort split sqrt square "
-    "squeeze sum swapaxes take tan tanh tile topk transpose trunc"
+    "squeeze sum swapaxes take tan tanh tile topk trunc"
 )
 _NP = (
     "all any argmax argmin argsort clip cumsum dot flatten max mean min prod ravel repeat "
-    "round sort squeeze std sum swapaxes take tile transpose var"
+    "round sort squeeze std sum swapaxes take tile var"
 )
 METHODS = {"nd": _ND.split(), "np": _NP.split()}
 """Per namespace: the functions that are methods too."""

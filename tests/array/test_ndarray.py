@@ -180,6 +180,19 @@ def test_shapes_that_do_not_fit_name_both_shapes_and_the_line() -> None:
         (grid() + nd.array([1, 2])).wait_to_read()
 
 
+def test_transpose_takes_its_axes_in_every_way_users_write_them() -> None:
+    x = nd.zeros((2, 3, 4))
+    for turned in (x.transpose((1, 0, 2)), x.transpose(1, 0, 2), x.transpose(axes=(1, 0, 2))):
+        assert turned.shape == (3, 2, 4)
+    assert x.transpose().shape == x.T.shape == (4, 3, 2)
+    assert np.zeros((2, 3)).transpose(1, 0).shape == (3, 2)
+
+
+def test_a_context_may_follow_the_shape() -> None:
+    assert nd.zeros((2,), mx.cpu(1)).context is mx.cpu(1)
+    assert nd.ones((2,), ctx=mx.cpu(1)).context is mx.cpu(1)
+
+
 def test_scalars_and_truth() -> None:
     assert nd.array([2.5]).asscalar() == onp.float32(2.5)
     assert nd.array([2.5]).item() == 2.5
