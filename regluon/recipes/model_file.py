@@ -1,7 +1,7 @@
 """`model.json` beside `model.safetensors`: what is needed to use the weights."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from regluon import __version__, gluon
@@ -31,7 +31,7 @@ def write_model(
         "version": VERSION,
         "architecture": architecture,
         "classes": list(classes),
-        "preprocessing": asdict(preprocessing),
+        "preprocessing": preprocessing.to_json(),
         "weights": "model.safetensors",
         "regluon": __version__,
     }
@@ -59,7 +59,7 @@ def load_model(folder: str | Path, ctx: Context | None = None) -> TrainedModel:
                 f"{run.model_file} has version {content['version']}; this release reads {VERSION}"
             )
         classes = tuple(str(name) for name in content["classes"])
-        preprocessing = Preprocessing(**content["preprocessing"])
+        preprocessing = Preprocessing.from_json(content["preprocessing"])
         net = vision.get_model(str(content["architecture"]), classes=len(classes))
     except (KeyError, TypeError) as error:
         raise FormatError(f"{run.model_file} is damaged: {error!r}") from error
