@@ -130,11 +130,8 @@ def look_at_classes(
             f"{found.name}: starts from the source's row {found.row}, {found.source} "
             f"(found as {found.alias!r})"
         )
-    for name, rows in matching.ambiguous.items():
-        display.warn(
-            f"{name}: could be {' or '.join(rows)}, so it starts fresh; a name that only one of "
-            "them has would tell"
-        )
+    for sentence in summary.ambiguities(matching):
+        display.warn(sentence)
     if matching.unknown:
         display.say(f"not known to the source: {', '.join(matching.unknown)}")
     return matching

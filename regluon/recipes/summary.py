@@ -49,7 +49,7 @@ def record(
         title=data.root.resolve().name,
         subtitle=subtitle(settings, data, source),
         classes=data.classes,
-        warnings=found.warnings,
+        warnings=[*found.warnings, *(ambiguities(matching) if matching else ())],
         command=settings.command(),
         date=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
         seconds=state.seconds,
@@ -124,6 +124,15 @@ def mistakes(data: PictureFolder, evaluation: Evaluation) -> list[Mistake]:
             data.val[index].name,
         )
         for index in evaluation.surest_mistakes(MISTAKES)
+    ]
+
+
+def ambiguities(matching: Matching) -> list[str]:
+    """Return a sentence for each class whose name means several source classes."""
+    return [
+        f"{name}: could be {' or '.join(rows)}, so it starts fresh; a name that only one of them "
+        "has would tell"
+        for name, rows in matching.ambiguous.items()
     ]
 
 

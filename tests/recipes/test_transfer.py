@@ -76,6 +76,7 @@ def test_the_report_shows_reused_rows(tmp_path):
     assert "crane: could be" in lines[0]
     page = result.folder.report.read_text()
     assert "hotdog, hot dog, red hot" in page
+    assert "crane: could be" in page
 
 
 def test_a_run_is_a_source_with_named_classes(tmp_path):
