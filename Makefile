@@ -46,8 +46,10 @@ test: setup
 
 # --- for developers ---
 
+# The grid of operators and modes runs whole under NaiveEngine; a tenth of it suffices here, and
+# `make check-all` runs all of it on both engines.
 test-lazy: setup
-	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST)
+	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) --share 10
 
 fmt: setup
 	$(BIN)/python tools/gen_stubs.py

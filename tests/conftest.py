@@ -1,6 +1,7 @@
 """Every test starts from seed 0 on the engine of MXNET_ENGINE_TYPE and leaves no failure behind."""
 
 import random as python_random
+import zlib
 from collections.abc import Iterator
 
 import numpy as onp
@@ -21,7 +22,23 @@ def fresh_state() -> Iterator[None]:
     mx.nd.waitall()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--share", type=int, default=1, help="run one of N cases of the operator grid"
+    )
+
+
+def chosen(item: pytest.Item, share: int) -> bool:
+    grid = "test_ops.py" in item.nodeid and "[" in item.nodeid
+    return not grid or zlib.crc32(item.nodeid.encode()) % share == 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    share = config.getoption("--share")
+    left_out = [item for item in items if not chosen(item, share)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if chosen(item, share)]
     if mx.num_gpus() > 0:
         return
     skip = pytest.mark.skip(reason="needs an accelerator")

@@ -87,10 +87,13 @@ def wrap(tensor: Tensor, cls: type[A], ctx: Context | None = None) -> A:
 def from_torch(tensor: Tensor, ctx: Context | None = None) -> NDArray:
     """Return an array that shares the storage of a torch tensor; gradients do not cross.
 
+    The engine writes when it likes: wait for the array before looking at the tensor.
+
     >>> import regluon as mx, torch
     >>> t = torch.zeros(2)
     >>> x = mx.nd.from_torch(t)
     >>> x[:] = 1
+    >>> x.wait_to_read()
     >>> t.tolist()
     [1.0, 1.0]
     """

@@ -27,15 +27,15 @@ def infer_reshape(
     """Apply MXNet's reshape codes to a shape.
 
     0 copies an axis, -1 is what remains, -2 copies all further axes, -3 merges two axes, -4 splits
-    one into the two lengths that follow; `reverse` matches from the right.
+    one into the two lengths that follow; `reverse` reads codes and shape from the right.
 
     >>> infer_reshape((2, 3, 4), (0, -1)), infer_reshape((2, 3, 4), (-3, -2))
     ((2, 12), (6, 4))
-    >>> infer_reshape((2, 6, 4), (-2, -4, 2, 2)), infer_reshape((10, 5, 4), (-1, 0), reverse=True)
-    ((2, 6, 2, 2), (50, 4))
+    >>> infer_reshape((2, 6, 4), (0, -4, 2, 3, 0)), infer_reshape((10, 5, 4), (-1, 0), reverse=True)
+    ((2, 2, 3, 4), (50, 4))
     """
     if reverse:
-        flipped = infer_reshape(old[::-1], _reversed_codes(codes))
+        flipped = infer_reshape(old[::-1], codes[::-1])
         return flipped[::-1]
     result: list[int] = []
     at = 0
@@ -74,14 +74,3 @@ def _split(length: int, parts: Sequence[int], codes: Sequence[int]) -> tuple[int
         raise ShapeError(f"reshape{tuple(codes)}: -4 needs two lengths after it")
     first, second = complete_shape((length,), parts)
     return first, second
-
-
-def _reversed_codes(codes: Sequence[int]) -> list[int]:
-    groups: list[list[int]] = []
-    place = 0
-    while place < len(codes):
-        width = 3 if codes[place] == -4 else 1
-        group = list(codes[place : place + width])
-        groups.append([group[0], *group[1:][::-1]])
-        place += width
-    return [code for group in groups[::-1] for code in group]

@@ -18,8 +18,11 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 SHAPES = {"weight": (2, 3), "é/bias": (4,), "empty": (0, 3)}
 TYPES = ["float32", "float64", "float16", "uint8", "int32", "int8", "int64"]
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
+SMALL = 2_000  # bytes: these files are read once per byte
 READABLE = sorted(
-    path for path in GOLDEN.glob("*.params") if path.stem not in ("v2_row_sparse", "v2_csr")
+    path
+    for path in GOLDEN.glob("*.params")
+    if path.stem not in ("v2_row_sparse", "v2_csr") and path.stat().st_size < SMALL
 )
 
 
