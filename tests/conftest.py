@@ -23,9 +23,7 @@ def fresh_state() -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--share", type=int, default=1, help="run one of N cases of the operator grid"
-    )
+    parser.addoption("--share", type=int, default=1, help="run one of N cases of the operator grid")
 
 
 def chosen(item: pytest.Item, share: int) -> bool:

@@ -14,7 +14,7 @@ Function = Callable[..., Any]
 
 
 def parameters(op: Op) -> Iterator[inspect.Parameter]:
-    """Yield the public parameters of an operator: `device` as `ctx`, nothing else the door gives."""
+    """Yield the public parameters of an operator: `device` as `ctx`, no other given by the door."""
     seen_variadic = False
     yielded: set[str] = set()
     for parameter in inspect.signature(op.fn).parameters.values():
