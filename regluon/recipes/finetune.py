@@ -12,6 +12,8 @@ import math
 import time
 from dataclasses import dataclass
 
+import torch
+
 from regluon import random
 from regluon.recipes import checkpoint, labels_curve, summary
 from regluon.recipes.class_names import Matching, match
@@ -27,7 +29,7 @@ from regluon.recipes.model_file import write_model
 from regluon.recipes.pictures import check
 from regluon.recipes.record import LabelPoint, RunRecord
 from regluon.recipes.report import write_report
-from regluon.recipes.run_folder import RunFolder
+from regluon.recipes.run_folder import RunFolder, read_json
 from regluon.recipes.settings import FinetuneSettings
 from regluon.recipes.summary import Findings
 from regluon.recipes.transfer import Source, load_source, source_classes, source_digest
@@ -79,7 +81,7 @@ def run(settings: FinetuneSettings, display: Display | None = None) -> Result:
     data = look_at_data(settings, display)
     source = load_source(settings.model, settings.weights, find_context(settings.device))
     matching = look_at_classes(settings, data, source, display)
-    begin(folder, settings, data, source)
+    begin(folder, settings, data, source, display)
     random.seed(settings.seed)
     job = make_job(settings, data.classes, data.train, data.val, source, matching, display)
     announce(settings, job, source, display)
@@ -138,7 +140,11 @@ def look_at_classes(
 
 
 def begin(
-    folder: RunFolder, settings: FinetuneSettings, data: PictureFolder, source: Source | None
+    folder: RunFolder,
+    settings: FinetuneSettings,
+    data: PictureFolder,
+    source: Source | None,
+    display: Display,
 ) -> None:
     """Start the run folder, or check that the run in it is this one."""
     agreement = {
@@ -147,9 +153,17 @@ def begin(
         "counts": {name: list(count) for name, count in data.counts().items()},
         "data": data.digest(),
         "weights": source_digest(source),
+        "threads": torch.get_num_threads(),
     }
     if settings.resume:
         folder.check_agreement(agreement)
+        threads = read_json(folder.run_file).get("threads")
+        if threads != agreement["threads"]:
+            display.warn(
+                f"the run was started with {threads} threads for each operator and goes on with "
+                f"{agreement['threads']}: sums round differently, so its bits will not be those of "
+                "an uninterrupted run"
+            )
     else:
         folder.begin(agreement)
 

@@ -86,6 +86,17 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(tmp_path, data):
     assert snapshot(tmp_path / "run") == before
 
 
+def test_going_on_with_another_number_of_threads_is_noticed(tmp_path, data):
+    finetune.run(tiny_settings(data, tmp_path / "run", epochs=1))
+    path = tmp_path / "run/run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": 77}))
+    warnings = []
+    display = Display()
+    display.warn = warnings.append
+    finetune.run(tiny_settings(data, tmp_path / "run", epochs=1, resume=True), display)
+    assert "started with 77 threads" in warnings[0]
+
+
 # What is refused
 
 
