@@ -130,7 +130,6 @@ def test_the_package_imports_no_library_that_it_does_not_require():
         "numpy",
         "regluon",
         "rich",
-        "safetensors",
         "torch",
         "typer",
     } | sys.stdlib_module_names
