@@ -80,6 +80,7 @@ class Parameter:
         self._grad: dict[Context | None, NDArray] = {}
         self._deferred: Deferred | None = None
         self._twin: torch.Tensor | None = None
+        self._brought = False  # the values came with a torch module: none are to be made
         self._trainer: Any = None
         self._grad_req = "null"
         self.grad_req = grad_req
@@ -214,11 +215,9 @@ class Parameter:
         force_reinit: begin anew; without it a second call only warns.
         """
         if self._copies and not force_reinit:
-            warnings.warn(
-                f"Parameter '{self.name}' is already initialized and stays as it is; "
-                "force_reinit=True begins anew",
-                stacklevel=2,
-            )
+            if not self._brought:
+                text = f"Parameter '{self.name}' is already initialized and stays as it is; "
+                warnings.warn(text + "force_reinit=True begins anew", stacklevel=2)
             return
         default_init = initializer.Uniform() if default_init is None else default_init
         if init is None:
@@ -316,6 +315,7 @@ class Parameter:
         else:
             kind: Any = dispatch.array_class()
             ctx = context_of(tensor)
+            self._brought = True
             self.allocate(kind(tensor.detach(), ctx), [ctx])
 
     def check_adopted(self) -> None:

@@ -215,3 +215,14 @@ def test_two_contexts_have_a_copy_each():
     one, other = (weight.grad(ctx).asnumpy() for ctx in contexts)
     assert abs(one - other).max() <= 1e-5 * abs(one).max()  # memory formats may differ
     assert weight.data(contexts[0]).to_torch().data_ptr() == block.module[0].weight.data_ptr()
+
+
+def test_a_network_that_holds_a_module_initializes_only_what_is_new_and_does_not_warn():
+    net = nn.HybridSequential()
+    net.add(nn.TorchBlock(torch.nn.Linear(3, 2)), nn.Dense(2))
+    kept = list(net[0].collect_params().values())
+    before = [param.data().asnumpy() for param in kept]
+    net.initialize()  # a warning would be an error here
+    for param, old in zip(kept, before, strict=True):
+        assert (param.data().asnumpy() == old).all()
+    assert net(mx.nd.ones((1, 3))).shape == (1, 2)
