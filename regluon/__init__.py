@@ -11,8 +11,11 @@ from regluon import (  # noqa: F401
     lr_scheduler as lr_scheduler,
     metric as metric,
     nd as nd,
+    nd as ndarray,
     np as np,
+    np as numpy,
     npx as npx,
+    npx as numpy_extension,
     optimizer as optimizer,
     random as random,
 )
@@ -29,3 +32,7 @@ from regluon.context import (
 
 
 __version__ = "0.1.0"
+
+# MXNet has these functions under two names: `mx.nd.random.uniform` is `mx.random.uniform` too.
+for _name, _function in vars(nd.random).items():
+    setattr(random, _name, _function)

@@ -97,3 +97,10 @@ def test_generators_outside_a_key_follow_the_seed_and_leave_operators_alone() ->
     assert (mx.nd.random.uniform(shape=(2,)).asnumpy() == drawn).all()
     assert [random.sample_generator().random() for _ in range(3)] == first
     assert len(set(first)) == 3
+
+
+def test_draws_have_mxnets_short_names_too() -> None:
+    assert mx.random.uniform(0, 1, shape=(2, 3)).shape == (2, 3)
+    assert mx.ndarray is mx.nd
+    assert mx.numpy is mx.np
+    assert mx.numpy_extension is mx.npx
