@@ -5,8 +5,24 @@ from typing import Any
 
 from regluon.array.arguments import flat
 from regluon.array.handle import Handle
-from regluon.base import ContextError, MXNetError, OutOfRangeError, user_line
+from regluon.base import (
+    ContextError,
+    DTypeError,
+    MXNetError,
+    OutOfRangeError,
+    ShapeError,
+    user_line,
+)
 from regluon.ops.registry import Op
+
+
+_WORDS: dict[str, type[MXNetError]] = {
+    "must match the size of tensor": ShapeError,
+    "Sizes of tensors must match": ShapeError,
+    "expects each tensor to be equal size": ShapeError,
+    "same dtype": DTypeError,
+    "should be the same": DTypeError,
+}
 
 
 def _describe(arg: Any) -> str:
@@ -33,7 +49,15 @@ def located(
     message = f"{str(error).rstrip()}\n  in {op.name}({shown})\n  called at {site}"
     if isinstance(error, MXNetError):
         return type(error)(message)
-    return (OutOfRangeError if isinstance(error, IndexError) else MXNetError)(message)
+    return _kind(error)(message)
+
+
+def _kind(error: Exception) -> type[MXNetError]:
+    """Return the class for an error of torch, which tells shapes from types only in its text."""
+    if isinstance(error, IndexError):
+        return OutOfRangeError
+    kinds = (kind for words, kind in _WORDS.items() if words in str(error))
+    return next(kinds, MXNetError)
 
 
 def mixed_contexts(op: Op, args: Sequence[Any]) -> ContextError:

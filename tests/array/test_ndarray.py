@@ -267,3 +267,23 @@ def test_save_and_load_round_trip(tmp_path) -> None:
         assert (found["x"].asnumpy() == grid().asnumpy()).all()
     nd.save(str(tmp_path / "b.params"), [grid()])
     assert nd.load(str(tmp_path / "b.params"))[0].shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        (lambda: nd.ones((2, 3)) + nd.ones(2), ValueError),
+        (lambda: nd.concat(nd.ones((2, 3)), nd.ones((3, 4)), dim=0), ValueError),
+        (lambda: nd.stack(nd.ones(2), nd.ones(3)), ValueError),
+        (
+            lambda: nd.FullyConnected(
+                nd.ones((1, 3), dtype="float64"), nd.ones((2, 3)), nd.ones(2), num_hidden=2
+            ),
+            TypeError,
+        ),
+    ],
+)
+def test_errors_of_torch_get_the_class_of_their_kind(call, kind) -> None:
+    with pytest.raises(kind) as caught:
+        call().asnumpy()
+    assert isinstance(caught.value, MXNetError)
