@@ -204,6 +204,8 @@ class Block:
         A layer with parameters of unknown shape defines it, as `self.weight.shape = ...`.
         """
         unknown = [param.name for param in self._reg_params.values() if param.waiting]
+        if not unknown:
+            return
         raise MXNetError(
             f"the shapes of {', '.join(unknown)} are unknown: create them in full, or define "
             f"{type(self).__name__}.infer_shape(self, x) to set them from the first input"

@@ -212,26 +212,30 @@ class Parameter:
         """Give the parameter its first values and its gradients, on one context or several.
 
         init: goes before the parameter's own `init`, and that before `default_init` (Uniform).
-        force_reinit: begin anew; without it a second call only warns.
+        force_reinit: begin anew; without it a second call only warns. A torch module's values stay.
         """
-        if self._copies and not force_reinit:
+        if self._copies and (self._brought or not force_reinit):
             if not self._brought:
                 text = f"Parameter '{self.name}' is already initialized and stays as it is; "
                 warnings.warn(text + "force_reinit=True begins anew", stacklevel=2)
             return
         default_init = initializer.Uniform() if default_init is None else default_init
-        if init is None:
-            init = default_init if self.init is None else self.init
+        init = (self.init or default_init) if init is None else init
         known = self._known()
         if not known and not self._allow_deferred_init:
             raise ShapeError(
                 f"parameter {self.name!r} has shape {self.shape}: give all of it, or create the "
                 "parameter with allow_deferred_init=True"
             )
-        self._forget()
+        before = vars(self).copy()
+        self._copies, self._grads, self._data, self._grad = [], [], {}, {}
         self._deferred = (init, list_contexts(ctx), default_init, None)
-        if known:
-            self.finish_init()
+        try:
+            if known:
+                self.finish_init()
+        except BaseException:
+            vars(self).update(before)  # an initializer that fails leaves the old values
+            raise
 
     def finish_init(self) -> None:
         """Do the initialization that waited for the shape."""
@@ -334,10 +338,6 @@ class Parameter:
 
     def _scalar_type(self) -> Any:
         return numpy_dtype(torch_dtype(self.dtype))
-
-    def _forget(self) -> None:
-        self._copies, self._grads = [], []
-        self._data, self._grad = {}, {}
 
     def _attach(self) -> None:
         """Make the copies leaves with gradients, or plain arrays, as `grad_req` says."""

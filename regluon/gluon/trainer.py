@@ -112,12 +112,11 @@ class Trainer:
         """
         work = self._work(ignore_stale_grad)
         self._rescale(batch_size)
-        self._add_up(work)
-        self._apply(work)
+        self._apply(self._added_up(work, in_place=False))
 
     def allreduce_grads(self) -> None:
         """Add up the gradients of several contexts: the first half of `step`."""
-        self._add_up(self._work(ignore_stale_grad=True))
+        self._added_up(self._work(ignore_stale_grad=True), in_place=True)
 
     def update(self, batch_size: float, ignore_stale_grad: bool = False) -> None:
         """Update all Parameters by gradients added up already: the second half of `step`."""
@@ -151,12 +150,20 @@ class Trainer:
             raise MXNetError(f"batch_size is the number of samples, above 0, not {batch_size!r}")
         self._optimizer.rescale_grad = self._scale / batch_size
 
-    def _add_up(self, work: list[_Work]) -> None:
-        """Give all contexts the sum of the new gradients, group by group."""
+    def _added_up(self, work: list[_Work], *, in_place: bool) -> list[_Work]:
+        """Return the work with the sum of the new gradients on all contexts, group by group.
+
+        A step leaves the gradients themselves alone: with grad_req "add" the next backward pass
+        goes on from them.
+        """
         if not self._adds_up or not work or len(work[0].copies) == 1:
-            return
+            return work
+        summed = work
+        if not in_place:
+            summed = [item._replace(grads=[_unfilled(g) for g in item.grads]) for item in work]
         for part in make_groups([item.grads[0] for item in work]):
-            _queue_sums(work[part])
+            _queue_sums(work[part], summed[part])
+        return summed
 
     def _apply(self, work: list[_Work]) -> None:
         """Update the copies on every context, and note that these gradients are used."""
@@ -304,26 +311,32 @@ def _stale_error(stale: Sequence[tuple[str, Context]]) -> StaleGradientError:
     )
 
 
-def _queue_sums(group: Sequence[_Work]) -> None:
+def _unfilled(array: NDArray) -> NDArray:
+    """Return an array like another one whose values a task will fill in."""
+    return type(array)(None, array.context, array.spec)
+
+
+def _queue_sums(group: Sequence[_Work], summed: Sequence[_Work]) -> None:
     """Queue one task: the new gradients of each Parameter added in the order of the contexts."""
     pairs = [
-        ([g for g, new in zip(item.grads, item.fresh, strict=True) if new], item.grads)
-        for item in group
+        ([g for g, new in zip(item.grads, item.fresh, strict=True) if new], total.grads)
+        for item, total in zip(group, summed, strict=True)
     ]
 
     def task() -> None:
         for sources, targets in pairs:
-            first = targets[0].value().device
+            first = targets[0].context.device
             total = sources[0].value().to(first, copy=True)
             for source in sources[1:]:
                 total += source.value().to(first)
             for target in targets[1:]:
-                target._data = total.to(target.value().device, copy=True)
+                target._data = total.to(target.context.device, copy=True)
             targets[0]._data = total
 
     grads = [grad for item in group for grad in item.grads]
+    targets = [target for item in summed for target in item.grads]
     ctx = grads[0].context
-    dispatch.push(task, grads, grads, ctx, "allreduce_grads", priority=-group[0].key)
+    dispatch.push(task, grads, targets, ctx, "allreduce_grads", priority=-group[0].key)
 
 
 def _flat(state: State, name: str, arrays: dict[str, NDArray]) -> Any:

@@ -289,3 +289,17 @@ def test_a_twin_that_torch_moved_is_noticed():
     param.torch_tensor().data = torch.zeros(2, 3)
     with pytest.raises(mx.MXNetError, match="no longer share storage"):
         param.check_adopted()
+
+
+class Broken(mx.init.Initializer):
+    def _init_weight(self, name, arr):
+        raise ValueError("broken")
+
+
+def test_an_initializer_that_fails_leaves_the_old_values():
+    param = mx.gluon.Parameter("weight", shape=(2, 3))
+    param.initialize(mx.init.One())
+    with pytest.raises(ValueError, match="broken"):
+        param.initialize(Broken(), force_reinit=True)
+    assert (param.data().asnumpy() == 1).all()
+    assert param.grad().shape == (2, 3)

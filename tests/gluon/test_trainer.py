@@ -60,10 +60,21 @@ def test_gradients_of_all_contexts_add_up_and_the_copies_stay_equal(kvstore):
     backward(params)
     trainer.step(6)
     assert values(params) == {"weight": [0.5] * 3, "bias": [0.5] * 3}
-    assert [g.asnumpy()[0] for g in params["bias"].list_grad()] == [6, 6, 6]
+    assert [g.asnumpy()[0] for g in params["bias"].list_grad()] == [1, 2, 3]
     backward(params)
     trainer.step(6)
     assert values(params) == {"weight": [-0.25] * 3, "bias": [-0.25] * 3}
+
+
+def test_a_step_leaves_accumulated_gradients_to_the_next_backward():
+    params = parameters(2)
+    for param in params.values():
+        param.grad_req = "add"
+    trainer = mx.gluon.Trainer(params, "sgd", {"learning_rate": 0.0})
+    for _ in range(2):
+        backward(params)
+        trainer.step(1)
+    assert [g.asnumpy()[0] for g in params["bias"].list_grad()] == [2, 4]
 
 
 def test_without_a_store_every_context_goes_its_own_way():
