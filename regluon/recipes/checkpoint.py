@@ -81,8 +81,10 @@ def check_finite(net: gluon.Block, state: State) -> None:
     """Raise `DivergedError` naming a parameter that holds NaN or an infinity."""
     for name, parameter in net.structural_params().items():
         if not onp.isfinite(parameter.list_data()[0].asnumpy()).all():
+            where = f"epoch {state.epoch}, batch {state.batch}"
+            if not state.batch:
+                where = f"end of epoch {state.epoch - 1}"
             raise DivergedError(
-                f"parameter {name} is not finite any more after step {state.step} (epoch "
-                f"{state.epoch}, batch {state.batch}); it was not saved. Try a smaller learning "
-                "rate (--lr)"
+                f"parameter {name} is not finite any more after step {state.step} ({where}); it "
+                "was not saved. Try a smaller learning rate (--lr)"
             )

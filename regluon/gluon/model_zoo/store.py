@@ -156,8 +156,8 @@ def file_tensors(path: str | Path) -> Tensors:
     path = Path(path).expanduser()
     if not path.is_file():
         raise WeightsNotFoundError(
-            f"{path} is {'a folder' if path.is_dir() else 'not there'}; pretrained= takes True or "
-            "the path of a file of weights"
+            f"{path} is {'a folder' if path.is_dir() else 'not there'}; give the path of a file of "
+            "weights, or pretrained=True for the published ones"
         )
     if _is_torch(path):
         return _torch_tensors(path.read_bytes(), str(path))
