@@ -102,6 +102,18 @@ def activation(data: Tensor, act_type: str) -> Tensor:
     return function(data)
 
 
+@register(same, also={"nd._internal": "relu_over", "np._internal": "relu_over"})
+def relu_over(data: Tensor) -> Tensor:
+    """Rectify in the memory of `data`, a fresh result of a layer that nobody uses afterwards."""
+    return torch.relu_(data)
+
+
+@register(same, also={"nd._internal": "add_relu", "np._internal": "add_relu"})
+def add_relu(lhs: Tensor, rhs: Tensor) -> Tensor:
+    """Add two arrays of one shape and rectify the sum, in one array of memory."""
+    return torch.relu_(lhs + rhs)
+
+
 @register(same, nd="LeakyReLU", npx="leaky_relu", symbol="LeakyReLU")
 def leaky_relu(
     data: Tensor,

@@ -9,6 +9,7 @@ from regluon.ops.registry import TABLE
 
 
 _ACTIVATION = TABLE["activation"]
+_ADD_RELU = TABLE["add_relu"]
 
 
 def _relu(x: Any) -> Any:
@@ -54,7 +55,7 @@ class _BlockV1(HybridBlock):
     def forward(self, x: Any) -> Any:
         """Return an array of `channels` channels; height and width are divided by `stride`."""
         residual = self.downsample(x) if self.downsample is not None else x
-        return _relu(self.body(x) + residual)
+        return invoke(_ADD_RELU, (self.body(x), residual), {}, type(x))
 
 
 class BasicBlockV1(_BlockV1):

@@ -6,6 +6,7 @@ from regluon import initializer
 from regluon.array.dispatch import invoke
 from regluon.base import MXNetError
 from regluon.gluon.hybrid import HybridBlock
+from regluon.gluon.nn.norm import BatchNorm
 from regluon.ops.registry import TABLE
 
 
@@ -35,6 +36,14 @@ class Activation(HybridBlock):
     def forward(self, x: Any) -> Any:
         """Apply the function; the shape stays."""
         return invoke(_ACTIVATION, (x,), self._attrs, type(x))
+
+    def can_overwrite(self, before: Any) -> bool:
+        """Say whether the output of the layer `before`, a batch norm, is nobody else's."""
+        return (
+            self._act_type == "relu"
+            and type(before) is BatchNorm
+            and not (before._forward_hooks or self._forward_hooks or self._forward_pre_hooks)
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._act_type})"

@@ -4,9 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from regluon import nd
+from regluon.array.dispatch import invoke
 from regluon.base import MXNetError, nearest
 from regluon.gluon.block import Block, listed
 from regluon.gluon.hybrid import HybridBlock
+from regluon.gluon.nn.activation import Activation
+from regluon.ops.registry import TABLE
+
+
+_RELU_OVER = TABLE["relu_over"]
 
 
 class _Stack(Block):
@@ -20,9 +26,12 @@ class _Stack(Block):
             self.register_child(block)
 
     def forward(self, x: Any) -> Any:
-        """Pass `x` through all blocks."""
+        """Pass `x` through all blocks; a relu that follows a batch norm reuses its memory."""
+        before: Block | None = None
         for block in self._children.values():
-            x = block(x)
+            reuses = type(block) is Activation and block.can_overwrite(before)
+            x = invoke(_RELU_OVER, (x,), {}, type(x)) if reuses else block(x)
+            before = block
         return x
 
     def __repr__(self) -> str:

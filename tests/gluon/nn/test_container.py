@@ -47,3 +47,27 @@ def test_a_lambda_of_an_unknown_function_suggests_one():
             kind("sigmod")
     with pytest.raises(mx.MXNetError, match="needs a function"):
         nn.Lambda(3)
+
+
+def test_a_relu_reuses_the_memory_of_a_batch_norm_only_where_nobody_else_looks() -> None:
+    def outputs(watched: bool):
+        mx.random.seed(0)
+        net = nn.HybridSequential()
+        net.add(nn.Dense(4), nn.BatchNorm(), nn.Activation("relu"), nn.Dense(1))
+        net.initialize()
+        seen = []
+        if watched:
+            net[1].register_forward_hook(lambda block, args, out: seen.append(out))
+        x = mx.nd.random.normal(shape=(8, 3))
+        with mx.autograd.record():
+            loss = net(x).sum()
+        loss.backward()
+        grads = [p.grad().asnumpy() for p in net.collect_params("^(?!.*running)").values()]
+        return loss.asnumpy(), grads, seen
+
+    plain, plain_grads, _ = outputs(watched=False)
+    watched, watched_grads, seen = outputs(watched=True)
+    assert plain == watched
+    for one, other in zip(plain_grads, watched_grads, strict=True):
+        assert (one == other).all()
+    assert seen[0].asnumpy().min() < 0
