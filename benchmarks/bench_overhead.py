@@ -9,14 +9,14 @@ terminal, the record to benchmarks/results/overhead.json.
 Measured on 2026-11-22 (two-core Xeon, other work beside it, torch 2.13 CPU), ratios of our time to
 torch's better format and to MXNet's:
 
-    tiny add     1.73-1.74   0.18-0.19      goals: at most 2, under 0.5
-    tiny scalar  1.41-1.45   0.24-0.27
-    mlp 1        1.01-1.15   0.29-0.59
-    mlp 32       1.15-1.18   0.45-0.46
-    resnet18     0.97, 1.00, 1.03, 1.08     0.52-0.60; goals: within 5 % of both
+    tiny add     1.58-1.79   0.18-0.24      goals: at most 2, under 0.5
+    tiny scalar  1.41-1.45   0.24-0.39
+    mlp 1        1.01-1.30   0.29-0.59
+    mlp 32       1.15-1.22   0.45-0.48
+    resnet18     0.92, 0.96, 0.98, 1.00     0.47-0.57; goals: within 5 % of both
 
-The four ResNet-18 ratios are four runs of 5 to 9 rounds each; their median is 1.02. A kernel's time
-varies more from run to run on this machine than the front end costs.
+The ResNet-18 ratios are four runs of 3 to 7 rounds each on a machine with little else to do. Before a
+relu after a batch norm or a residual sum reused that memory they were 1.06 and 1.10.
 """
 
 import argparse
