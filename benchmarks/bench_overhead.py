@@ -15,7 +15,7 @@ torch's better format and to MXNet's:
     mlp 32       1.15-1.22   0.45-0.48
     resnet18     0.92, 0.96, 0.98, 1.00     0.47-0.57; goals: within 5 % of both
 
-The ResNet-18 ratios are four runs of 3 to 7 rounds each on a machine with little else to do. Before a
+The ResNet-18 ratios are four runs of 3 to 7 rounds each, with little else on the machine. Before a
 relu after a batch norm or a residual sum reused that memory they were 1.06 and 1.10.
 """
 
