@@ -181,8 +181,3 @@ class Handle(Var):
                 with torch.enable_grad():
                     self._graph = self._graph.clone()
         self._data = plain
-
-
-def store(array: Handle, tensor: Tensor) -> None:
-    """Give a plain result to its array."""
-    array._data = tensor

@@ -8,8 +8,6 @@ import torch
 
 from regluon.array import dispatch
 from regluon.array.ndarray import NDArray
-from regluon.context import Context, current_context
-from regluon.ops.dtype import torch_dtype
 from regluon.ops.registry import NAMESPACES, Op
 from regluon.ops.reshape import complete_shape
 
@@ -63,13 +61,6 @@ class ndarray(NDArray):
     def copy(self, order: str = "C") -> Any:
         """Return a copy on the same context."""
         return self.copyto(self._ctx)
-
-
-def empty_array(shape: Any, dtype: Any = None, ctx: Context | None = None) -> ndarray:
-    """Return an array of undefined values."""
-    ctx = ctx or current_context()
-    size = (shape,) if isinstance(shape, int) else tuple(shape)
-    return ndarray(torch.empty(size, dtype=torch_dtype(dtype or "float32"), device=ctx.device), ctx)
 
 
 dispatch.CLASSES["np"] = ndarray

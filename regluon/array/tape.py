@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regluon.array.dispatch import push, state, wait
+from regluon.array.dispatch import push, wait
 from regluon.array.handle import Handle, Node
 from regluon.base import DTypeError, MXNetError, ShapeError, user_line
 from regluon.ops.dtype import dtype_name
@@ -244,8 +244,3 @@ def _explained(error: RuntimeError, nodes: Iterable[Node], site: str) -> MXNetEr
         "an array that the gradient needs was changed in place after it was used: "
         f"{changed}\n  in backward() called at {site}"
     )
-
-
-def is_recording() -> bool:
-    """Say whether calls on this thread are recorded for gradients."""
-    return state.recording

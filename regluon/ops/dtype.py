@@ -59,8 +59,3 @@ def numpy_dtype(dtype: torch.dtype) -> Any:
     """Return what `array.dtype` shows: NumPy's scalar type, or the name "bfloat16"."""
     name = dtype_name(dtype)
     return name if name == "bfloat16" else onp.dtype(name).type
-
-
-def is_float(dtype: torch.dtype) -> bool:
-    """Say whether values of this type can have gradients."""
-    return dtype.is_floating_point
