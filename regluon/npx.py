@@ -1,14 +1,12 @@
 """mx.npx: neural-network operators on NumPy-like arrays, and the switch to NumPy semantics."""
 
-from types import SimpleNamespace
-
 from regluon.array import dispatch
 from regluon.array.interchange import (  # noqa: F401
     np_load as load,
     save as save,
     waitall as waitall,
 )
-from regluon.array.namespace import functions
+from regluon.array.namespace import functions, namespaces
 from regluon.context import (
     cpu as cpu,
     cpu_pinned as cpu_pinned,
@@ -20,9 +18,7 @@ from regluon.context import (
 from regluon.random import seed as seed
 
 
-globals().update(functions("npx", "np"))
-random = SimpleNamespace(**functions("npx.random", "np"))
-image = SimpleNamespace(**functions("npx.image", "np"))
+globals().update(functions("npx", "np"), **namespaces("npx", "np"))
 
 
 def set_np(shape: bool = True, array: bool = True, dtype: bool = False) -> None:

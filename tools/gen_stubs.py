@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import regluon
-from regluon.array.namespace import parameters
+from regluon.array.namespace import WRITTEN, parameters
 from regluon.ops.methods import METHODS
 from regluon.ops.registry import NAMESPACES, Op
 
@@ -72,6 +72,8 @@ def result(op: Op, array: str) -> str:
 
 def functions(space: str, array: str, indent: str = "") -> Iterable[str]:
     """Yield the stub of every function of a namespace, in alphabetical order."""
+    for name, function in WRITTEN.get(space, {}).items():
+        yield f"{indent}from {function.__module__} import {name} as {name}\n"
     for name, op in sorted(NAMESPACES.get(space, {}).items()):
         if indent:
             yield f"{indent}@staticmethod\n"

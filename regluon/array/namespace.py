@@ -2,15 +2,22 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
-from regluon.array import dispatch
+from regluon.array import control, dispatch
 from regluon.array.handle import Handle
 from regluon.ops.methods import METHODS
 from regluon.ops.registry import NAMESPACES, Op
 
 
 Function = Callable[..., Any]
+
+WRITTEN: dict[str, dict[str, Function]] = {
+    "nd.contrib": control.FUNCTIONS,
+    "npx": control.FUNCTIONS,
+}
+"""Per namespace: the functions that are no operators."""
 
 
 def parameters(op: Op) -> Iterator[inspect.Parameter]:
@@ -93,7 +100,18 @@ def _unpacked(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
 def functions(space: str, family: str) -> dict[str, Function]:
     """Return the public functions of a namespace such as `np.random`, making arrays of `family`."""
     cls = dispatch.CLASSES[family]
-    return {name: make_function(op, name, cls) for name, op in NAMESPACES.get(space, {}).items()}
+    made = {name: make_function(op, name, cls) for name, op in NAMESPACES.get(space, {}).items()}
+    return {**made, **WRITTEN.get(space, {})}
+
+
+def namespaces(space: str, family: str) -> dict[str, SimpleNamespace]:
+    """Return the namespaces inside a namespace, such as `random` of `nd`, filled from the table."""
+    inner = sorted(name for name in NAMESPACES if name.startswith(f"{space}."))
+    return {
+        name.partition(".")[2]: SimpleNamespace(**functions(name, family))
+        for name in inner
+        if not name.endswith("._internal")
+    }
 
 
 def bind_methods(family: str) -> None:
