@@ -14,3 +14,12 @@ def check_below(indices: Tensor, bound: int, what: str) -> None:
     if not (low >= 0 and high < bound):
         wrong = high if low >= 0 else low
         raise OutOfRangeError(f"{what} {wrong:g} is out of range: there are {bound}, from 0")
+
+
+def check_signed(indices: Tensor, length: int) -> None:
+    """Raise unless all indices lie in -length ... length - 1; negative ones count from the end."""
+    if indices.numel():
+        low, high = (int(end) for end in torch.aminmax(indices.long()))
+        if low < -length or high >= length:
+            wrong = low if low < -length else high
+            raise OutOfRangeError(f"index {wrong} is out of range for an axis of length {length}")

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regluon.base import MXNetError, OutOfRangeError, ShapeError
-from regluon.ops.bounds import check_below
+from regluon.base import MXNetError, ShapeError
+from regluon.ops.bounds import check_below, check_signed
 from regluon.ops.dtype import torch_dtype
 from regluon.ops.infer import broadcast_shape, promoted
 from regluon.ops.registry import Spec, register
@@ -28,15 +28,6 @@ def positions(indices: Tensor, length: int, mode: str) -> Tensor:
     if mode == "clip":
         return whole.clamp(0, length - 1)
     return torch.remainder(whole, length) if mode == "wrap" else whole
-
-
-def _check_signed(indices: Tensor, length: int) -> None:
-    """Raise unless all indices lie in -length ... length - 1; negative ones count from the end."""
-    if indices.numel():
-        low, high = (int(end) for end in torch.aminmax(indices.long()))
-        if low < -length or high >= length:
-            wrong = low if low < -length else high
-            raise OutOfRangeError(f"index {wrong} is out of range for an axis of length {length}")
 
 
 def _taken_shape(old: Shape, indices: Shape, axis: int | None) -> Shape:
@@ -91,7 +82,7 @@ def _take_np_rule(
 
 def _take_np_check(a: Tensor, indices: Any, axis: int | None = None, mode: str = "raise") -> None:
     if mode == "raise":
-        _check_signed(torch.as_tensor(indices), _axis_length(a, axis))
+        check_signed(torch.as_tensor(indices), _axis_length(a, axis))
 
 
 @register(_take_np_rule, np="take", symbol="_npi_take", differentiable="a", check=_take_np_check)
@@ -253,7 +244,7 @@ def _gather_rule(data: Spec, indices: Spec) -> tuple[Spec, ...]:
 
 def _gather_check(data: Tensor, indices: Tensor) -> None:
     for row, length in zip(indices, data.shape, strict=False):
-        _check_signed(row, length)
+        check_signed(row, length)
 
 
 @register(
@@ -279,7 +270,7 @@ def _scatter_rule(data: Spec, indices: Spec, shape: Shape) -> tuple[Spec, ...]:
 
 def _scatter_check(data: Tensor, indices: Tensor, shape: Shape) -> None:
     for row, length in zip(indices, shape, strict=False):
-        _check_signed(row, length)
+        check_signed(row, length)
 
 
 @register(
