@@ -180,7 +180,8 @@ class _Call:
         reads += [var for var in writes if id(var) not in pure]
         new = outputs if not self.out else []
         written = [*writes, *new]
-        engine.push(task, reads, written, self.ctx, priority=self.priority, name=self.op.name)
+        label = (self.op.name, self.site)
+        engine.push(task, reads, written, self.ctx, priority=self.priority, label=label)
         return self._returned(outputs)
 
     def _returned(self, outputs: list[Handle]) -> Any:
@@ -342,7 +343,7 @@ def push(
         list(dict.fromkeys(array.root for array in writes)),
         ctx,
         priority=priority,
-        name=name,
+        label=(name, user_line()),
     )
 
 

@@ -1,8 +1,11 @@
 """The engine's contract: variables, tasks, waiting; and NaiveEngine, the synchronous reference."""
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
+from regluon.base import MXNetError, user_line
 from regluon.context import Context
 
 
@@ -16,8 +19,8 @@ class Var:
 
     __slots__ = ("__weakref__", "error", "readers", "site", "version", "writer")
 
-    writer: "object | None"
-    readers: "list[object] | None"
+    writer: Any
+    readers: "set[Any] | None"
     error: BaseException | None
     version: int
     site: str | None
@@ -51,13 +54,31 @@ class Engine(ABC):
         ctx: Context,
         *,
         priority: int = 0,
-        name: str = "",
+        kind: str = "compute",
+        size: int = 0,
+        label: tuple[str, str] = ("", ""),
     ) -> None:
-        """Run `fn` once every variable it reads has been written; larger priorities go first."""
+        """Run `fn` once every variable it reads has been written; larger priorities go first.
+
+        `kind` is one of compute, copy, io, communicate: work of different kinds runs at the same
+        time. `size` is the number of bytes that its results will take. `label` tells the profiler
+        what it is and which line of the user's program issued it.
+        """
 
     @abstractmethod
     def wait_for_var(self, var: Var) -> None:
         """Return when `var` has its value; raise the error of the task that failed to write it."""
+
+    def wait_to_write(self, var: Var) -> None:
+        """Return when no unfinished task reads or writes `var`."""
+        self.wait_for_var(var)
+
+    def complete(self, var: Var) -> None:  # noqa: B027 - engines with one thread need not know
+        """Tell, inside the task that writes `var`, that its value is final: readers may start."""
+
+    def stop(self) -> None:
+        """Finish what is pending and end all threads of the engine."""
+        self.wait_all()
 
     @abstractmethod
     def wait_all(self) -> None:
@@ -78,7 +99,9 @@ class NaiveEngine(Engine):
         ctx: Context,
         *,
         priority: int = 0,
-        name: str = "",
+        kind: str = "compute",
+        size: int = 0,
+        label: tuple[str, str] = ("", ""),
     ) -> None:
         """Run `fn` now; what it raises reaches the caller directly."""
         for var in reads:
@@ -95,3 +118,28 @@ class NaiveEngine(Engine):
 
     def wait_all(self) -> None:
         """Everything has run already."""
+
+
+def raise_at_read(error: BaseException) -> NoReturn:
+    """Raise the error of a task at the line that waits for its result, which is told as well."""
+    line = user_line()
+    if not isinstance(error, MXNetError) or line in str(error):
+        raise error
+    raised = type(error)(f"{error}\n  read at {line}")
+    raised.__cause__ = error.__cause__
+    raise raised
+
+
+def raise_all(errors: Sequence[BaseException]) -> None:
+    """Raise the only error, or several as one group, or nothing."""
+    if len(errors) == 1:
+        raise_at_read(errors[0])
+    if errors:
+        raise BaseExceptionGroup("several operators failed", list(errors))
+
+
+def free_frames(error: BaseException | None) -> None:
+    """Let go of the arrays that the frames of a stored error, and of its causes, hold."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -2,17 +2,16 @@
 
 import itertools
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 
 from regluon.context import Context
-from regluon.engine.engine import Engine, Var
+from regluon.engine.engine import Engine, Var, free_frames, raise_all, raise_at_read
 
 
 class Task:
     """A pushed closure and the tasks that must run before it."""
 
-    __slots__ = ("after", "fn", "name", "number", "reads", "writes")
+    __slots__ = ("after", "fn", "number", "reads", "writes")
 
     def __init__(
         self, number: int, fn: Callable[[], None], reads: Sequence[Var], writes: Sequence[Var]
@@ -22,7 +21,6 @@ class Task:
         self.reads: tuple[Var, ...] = tuple(reads)
         self.writes: tuple[Var, ...] = tuple(writes)
         self.after: tuple[Task, ...] = ()
-        self.name = ""
 
 
 class LazyEngine(Engine):
@@ -51,14 +49,15 @@ class LazyEngine(Engine):
         ctx: Context,
         *,
         priority: int = 0,
-        name: str = "",
+        kind: str = "compute",
+        size: int = 0,
+        label: tuple[str, str] = ("", ""),
     ) -> None:
         """Keep `fn` with its place in the order of every variable it touches."""
         with self._turn:
-            self._keep(Task(next(self._numbers), fn, reads, writes), name)
+            self._keep(Task(next(self._numbers), fn, reads, writes))
 
-    def _keep(self, task: Task, name: str) -> None:
-        task.name = name
+    def _keep(self, task: Task) -> None:
         after: dict[int, Task] = {}
         for var in task.reads:
             _add(after, var.writer)
@@ -69,8 +68,8 @@ class LazyEngine(Engine):
         task.after = tuple(after.values())
         for var in task.reads:
             if var.readers is None:
-                var.readers = []
-            var.readers.append(task)
+                var.readers = set()
+            var.readers.add(task)
         for var in task.writes:
             var.writer = task
             var.readers = None
@@ -88,9 +87,9 @@ class LazyEngine(Engine):
                     self._run(task)
             if var.error is not None:
                 self._failures = [error for error in self._failures if error is not var.error]
-                raise var.error
+                raise_at_read(var.error)
             if self._failures:
-                raise self._failures.pop(0)
+                raise_at_read(self._failures.pop(0))
 
     def wait_all(self) -> None:
         """Run everything."""
@@ -98,10 +97,7 @@ class LazyEngine(Engine):
             for task in list(self._pending.values()):
                 self._run(task)
             failures, self._failures = self._failures, []
-        if len(failures) == 1:
-            raise failures[0]
-        if failures:
-            raise BaseExceptionGroup("several operators failed", failures)
+        raise_all(failures)
 
     def _run(self, task: Task) -> None:
         fn, task.fn = task.fn, None
@@ -114,7 +110,7 @@ class LazyEngine(Engine):
                 fn()
             except Exception as raised:  # it belongs to whoever reads the outputs
                 error = raised
-                traceback.clear_frames(raised.__traceback__)
+                free_frames(raised)
                 self._failures.append(raised)
         updated = {id(var) for var in task.reads}
         for var in task.writes:
@@ -123,8 +119,8 @@ class LazyEngine(Engine):
             if var.writer is task:
                 var.writer = None
         for var in task.reads:
-            if var.readers is not None and task in var.readers:
-                var.readers.remove(task)
+            if var.readers is not None:
+                var.readers.discard(task)
         task.reads = task.writes = task.after = ()
 
 

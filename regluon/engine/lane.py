@@ -1,0 +1,61 @@
+"""Lane: a row of ready tasks with the worker threads that run them."""
+
+import heapq
+import queue
+import threading
+from collections.abc import Callable
+
+from regluon.engine.task import Task
+
+
+class Worker:
+    """A thread that takes tasks from its inbox; `None` ends it."""
+
+    __slots__ = ("inbox", "lane", "task", "thread", "threads")
+
+    def __init__(self, lane: "Lane", loop: "Callable[[Worker], None]") -> None:
+        self.lane = lane
+        self.inbox: queue.SimpleQueue[tuple[Task, int] | None] = queue.SimpleQueue()
+        self.task: Task | None = None  # what it runs now
+        self.threads = 0  # the cores that its task holds
+        self.thread = threading.Thread(
+            target=loop, args=(self,), name=f"regluon {lane.name}", daemon=True
+        )
+        self.thread.start()
+
+
+class Lane:
+    """Tasks of one context and kind. Those that compute share the cores, the others run beside.
+
+    `limit` tasks run at the same time. A worker that waits for a value inside its task is
+    `blocked`: another one takes its place, so that the value can be computed.
+    """
+
+    __slots__ = ("blocked", "computes", "idle", "last", "limit", "name", "ready", "workers")
+
+    def __init__(self, name: str, limit: int, *, computes: bool) -> None:
+        self.name = name
+        self.limit = limit
+        self.computes = computes
+        self.ready: list[Task] = []  # a heap: priority first, then age
+        self.workers: list[Worker] = []
+        self.idle: list[Worker] = []
+        self.blocked = 0
+        self.last: Task | None = None  # what was pushed last, in deterministic mode
+
+    def add(self, task: Task) -> None:
+        """Take a task that may run now."""
+        heapq.heappush(self.ready, task)
+
+    def pop(self) -> Task:
+        """Give the task that is to run next."""
+        return heapq.heappop(self.ready)
+
+    @property
+    def running(self) -> int:
+        """The number of tasks that use this lane now."""
+        return len(self.workers) - len(self.idle) - self.blocked
+
+    def room(self) -> int:
+        """Say how many ready tasks could start."""
+        return min(len(self.ready), self.limit - self.running)
