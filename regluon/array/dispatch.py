@@ -106,7 +106,7 @@ class _Call:
             self.attrs.setdefault("training", state.training)
         self.key = random.next_key(self.ctx, op.name) if op.random else 0
         self.out: list[Handle] = out_list(out)
-        self.written = self._mutated() + self.out
+        self.written = list(dict.fromkeys([*self._mutated(), *self.out]))
         self.recorded = self._is_recorded()
         self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()
         self.copies: list[Handle] = []
@@ -124,6 +124,8 @@ class _Call:
     def _mutated(self) -> list[Handle]:
         if self.op.training and not self.attrs["training"]:
             return []  # statistics are only read then
+        if self.op.variadic:
+            return self.arrays if self.op.mutates else []
         named = dict(zip(self.op.arrays, self.args, strict=False))
         return [array for name in self.op.mutates for array in flat((named[name],))]
 
