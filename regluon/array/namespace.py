@@ -25,7 +25,7 @@ def parameters(op: Op) -> Iterator[inspect.Parameter]:
     seen_variadic = False
     yielded: set[str] = set()
     for parameter in inspect.signature(op.fn).parameters.values():
-        if parameter.name in ("generator", "training"):
+        if parameter.name in ("generator", "training", "out"):  # `out` comes last, by name
             continue
         kind = parameter.kind
         if parameter.name == "device":
