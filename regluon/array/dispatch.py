@@ -97,6 +97,9 @@ class _Call:
         given += [array for array in out_list(out) if not given]
         self.ctx = ctx or (given[0]._ctx if given else current_context())
         self.args = tuple(self._argument(arg) for arg in args)
+        alone = not (given or op.creates or op.random)
+        if alone and not any(isinstance(arg, Handle) for arg in flat(self.args)):
+            self.args = tuple(self._number(arg) for arg in self.args)
         self.arrays = [arg for arg in flat(self.args) if isinstance(arg, Handle)]
         if not op.creates and any(array._ctx is not self.ctx for array in self.arrays):
             raise mixed_contexts(op, self.args)
@@ -115,11 +118,18 @@ class _Call:
 
     def _argument(self, arg: Any) -> Any:
         """Turn lists, NumPy arrays and tensors into arrays on the call's context."""
-        if arg is None or isinstance(arg, (Handle, *NUMBERS)):
+        if arg is None or isinstance(arg, (Handle, slice, *NUMBERS)):
             return arg
         if isinstance(arg, (list, tuple)) and any(isinstance(item, Handle) for item in arg):
             return list(arg)
         return self.cls(as_tensor(arg, None, self.ctx.device), self.ctx)
+
+    def _number(self, arg: Any) -> Any:
+        """Turn a number into an array: where no argument is one, as in `np.exp(2)`."""
+        if not isinstance(arg, NUMBERS):
+            return arg
+        tensor = torch.as_tensor(arg, device=self.ctx.device)
+        return self.cls(tensor if self.cls is CLASSES["np"] else tensor.reshape(1), self.ctx)
 
     def _mutated(self) -> list[Handle]:
         if self.op.training and not self.attrs["training"]:
