@@ -21,6 +21,8 @@ from regluon.ops import (
     sample_np as sample_np,
     shape as shape,
     slicing as slicing,
+    step as step,
+    step_group as step_group,
     unary as unary,
     update as update,
 )
