@@ -72,9 +72,14 @@ _PACKAGE = str(Path(__file__).resolve().parent) + os.sep
 def user_frame() -> FrameType | None:
     """Return the innermost frame of the call stack that is not regluon's own."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<regluon")):
+    while frame is not None and not is_user_frame(frame):
         frame = frame.f_back
     return frame
+
+
+def is_user_frame(frame: FrameType) -> bool:
+    """Say whether a frame of the call stack is not regluon's own."""
+    return not frame.f_code.co_filename.startswith((_PACKAGE, "<regluon"))
 
 
 def user_line() -> str:

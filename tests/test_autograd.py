@@ -39,6 +39,12 @@ def test_write_replaces_and_add_accumulates() -> None:
 def test_null_asks_for_nothing() -> None:
     x = nd.array([1])
     x.attach_grad(grad_req="null")
+    assert x.grad.asscalar() == 0
+    with autograd.record():
+        y = x * 2
+    with pytest.raises(MXNetError, match="from arrays with attach_grad"):
+        y.backward()
+    x.drop_grad()
     assert x.grad is None
     with pytest.raises(MXNetError, match="grad_req must be one of write, add, null"):
         x.attach_grad(grad_req="sum")
@@ -231,7 +237,7 @@ def test_grad_returns_new_arrays_and_leaves_grad_alone() -> None:
     x = leaf(3)
     with autograd.record():
         y = x * x * x
-    found = autograd.grad(y, x)
+    (found,) = autograd.grad(y, x)
     assert found.asscalar() == 27
     assert x.grad.asscalar() == 0
 
@@ -240,7 +246,7 @@ def test_second_derivatives() -> None:
     x = leaf(3)
     with autograd.record():
         y = x * x * x
-        first = autograd.grad(y, x, create_graph=True)
+        (first,) = autograd.grad(y, x, create_graph=True)
         total = first * 2
     total.backward()
     assert x.grad.asscalar() == 36

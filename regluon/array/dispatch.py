@@ -35,10 +35,12 @@ class _State(threading.local):
     recording = False
     training = False
     numpy = False
+    np_shape = False
 
 
 state = _State()
-"""This thread's flags: recording and training, which `autograd` switches, and `npx.set_np`'s."""
+"""This thread's flags: recording and training, which `autograd` switches, and `mx.util`'s scopes:
+`numpy`, what Gluon makes is NumPy-like; `np_shape`, `nd` arrays may have no axes."""
 
 
 def array_class() -> type[Handle]:
@@ -246,8 +248,7 @@ class _Call:
             )
             inputs = [(weakref.ref(a.root), a.root.version) for a in self.arrays]
             for output in outputs:
-                output._node = Node(parents)
-                output._node.inputs = inputs
+                output._node = Node(parents, inputs)
         if self.op.view and outputs and not self.out:
             outputs[0].share_with(self.arrays[0])
 

@@ -1,7 +1,7 @@
 """Handle: an array as the front end holds it, before and after its tensor exists."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,33 +15,54 @@ from regluon.ops.registry import Spec, spec_of
 class Node:
     """The place of one recorded array in the graph of recorded calls: known before any tensor is.
 
-    A leaf (made by `attach_grad`) has `grad` and `req`; other nodes have `parents`. `inputs` are
-    the arrays that the call read, with their versions then, so that a later write can be named.
+    `parents` are the nodes that it was computed from. `inputs` are the arrays that the call read,
+    with their versions then, so that a later write can be named. A `spent` node is a constant.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "active",
-        "fresh",
-        "grad",
-        "inputs",
-        "leaf",
-        "parents",
-        "req",
-        "spent",
-        "tensor",
-    )
+    __slots__ = ("__weakref__", "inputs", "parents", "spent")
 
-    def __init__(self, parents: "tuple[Node, ...]" = ()) -> None:
+    grad: "Handle | None" = None  # results have none, leaves may
+
+    def __init__(
+        self,
+        parents: "tuple[Node, ...]" = (),
+        inputs: "Sequence[tuple[weakref.ref[Handle], int]]" = (),
+    ) -> None:
         self.parents = parents
-        self.tensor: Tensor | None = None  # of a leaf; results belong to their handles alone
-        self.inputs: list[tuple[weakref.ref[Handle], int]] = []
-        self.leaf = False
+        self.inputs = inputs
         self.spent = False
-        self.grad: Handle | None = None
-        self.req = "null"
-        self.active = False  # a leaf whose gradient regluon's own backward is computing
-        self.fresh = False  # a leaf whose gradient was computed since the trainer last used it
+
+
+class Leaf(Node):
+    """A node without parents, made by `attach_grad`: where gradients are delivered."""
+
+    __slots__ = ("active", "fresh", "grad", "req", "tensor")
+
+    def __init__(self, tensor: Tensor | None, grad: "Handle | None", req: str) -> None:
+        super().__init__()
+        self.tensor = tensor
+        self.grad = grad
+        self.req = req
+        self.spent = req == "null"
+        # While regluon's own backward computes its gradient: the storage that is taken by then.
+        self.active: set[int] | None = None
+        self.fresh = False  # its gradient was computed since the trainer last used it
+
+
+class FunctionNode(Node):
+    """The node of an `autograd.Function`: gradients are computed by Python code on arrays."""
+
+    __slots__ = ("saved", "training")
+
+    def __init__(
+        self,
+        parents: tuple[Node, ...],
+        inputs: "Sequence[tuple[weakref.ref[Handle], int]]",
+        saved: "Sequence[tuple[Handle, int]]",
+    ) -> None:
+        super().__init__(parents, inputs)
+        self.saved = saved  # the arrays that its backward uses, with their versions
+        self.training = True  # the flag that its backward runs with
 
 
 class View:
@@ -142,7 +163,7 @@ class Handle(Var):
         """Bring the storage into row-major order, values and gradient identity unchanged."""
         plain = self.value().contiguous()
         node = self._node
-        if node is not None and node.leaf and node.tensor is not None:
+        if isinstance(node, Leaf) and node.tensor is not None:
             node.tensor.data = plain
             plain = node.tensor.detach()
         self._data = plain
@@ -174,7 +195,7 @@ class Handle(Var):
         """Copy the tensor into storage of its own; gradients flow as before."""
         plain = self.value().clone(memory_format=torch.preserve_format)
         if self._graph is not None and self._node is not None:
-            if self._node.leaf:
+            if isinstance(self._node, Leaf):
                 self._graph.data = plain
                 plain = self._graph.detach()
             else:

@@ -260,6 +260,8 @@ class NDArray(Handle, OperatorMixin, NDMethods):
     def attach_grad(self, grad_req: str = "write", stype: str | None = None) -> None:
         """Ask for gradients of this array: `write` replaces, `add` accumulates, `null` stops.
 
+        `grad` is zeros from here on, and the array a constant of what was recorded before.
+
         >>> import regluon as mx
         >>> x = mx.nd.array([2.0])
         >>> x.attach_grad()
@@ -270,15 +272,30 @@ class NDArray(Handle, OperatorMixin, NDMethods):
         4.0
         """
         tape.check_request(grad_req)
-        zero = type(self)(torch.zeros(self.shape, dtype=self.spec.dtype, device=self._ctx.device),
-                          self._ctx)  # fmt: skip
-        tape.attach(self, zero, grad_req)
+        zero = torch.zeros(self.shape, dtype=self.spec.dtype, device=self._ctx.device)
+        tape.attach(self, type(self)(zero, self._ctx), grad_req)
+
+    def drop_grad(self) -> None:
+        """Forget the gradient and the record of how this array was computed.
+
+        >>> import regluon as mx
+        >>> x = mx.nd.array([2.0])
+        >>> x.attach_grad()
+        >>> x.drop_grad()
+        >>> x.grad is None
+        True
+        """
+        tape.attach(self, None, "null")
 
     def backward(
         self, out_grad: Any = None, retain_graph: bool = False, train_mode: bool = True
     ) -> None:
-        """Compute the gradients of all that this array was recorded from; `out_grad` is ones."""
-        tape.backward([self], [out_grad], retain_graph)
+        """Compute the gradients of all that this array was recorded from; `out_grad` is ones.
+
+        The record is freed unless `retain_graph`. `train_mode` is what `autograd.is_training()`
+        says inside the `backward` of an `autograd.Function`.
+        """
+        tape.backward([self], [out_grad], retain_graph, train_mode)
 
     def zero_grad(self) -> None:
         """Set the gradient to zero."""

@@ -84,7 +84,6 @@ def recorded(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H]) -
         output = cls(None if parents else tensor, home)
         if parents:
             output._graph = tensor
-            output._node = Node(tuple(parents))
-            output._node.inputs = inputs
+            output._node = Node(tuple(parents), inputs)
         outputs.append(output)
     return outputs[0] if single else outputs

@@ -3,14 +3,15 @@
 import itertools
 import weakref
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from regluon.array.dispatch import push, wait
-from regluon.array.handle import Handle, Node
-from regluon.base import DTypeError, MXNetError, ShapeError, user_line
+from regluon.array.handle import FunctionNode, Handle, Leaf, Node
+from regluon.base import ContextError, DTypeError, MXNetError, ShapeError, user_line
 from regluon.ops.dtype import dtype_name
 
 
@@ -22,24 +23,22 @@ def attach(array: Handle, grad: Handle | None, req: str) -> None:
     check_request(req)
     if req == "null":
         array.leave_graph()
-        array._node = None
+        array._node = None if grad is None else Leaf(None, grad, req)
         return
     if not array.spec.dtype.is_floating_point:
         raise DTypeError(
             "a gradient needs floating-point values, this array is "
-            f"{dtype_name(array.spec.dtype)}; use x.astype('float32') first"
+            f"{dtype_name(array.spec.dtype)}; use x.astype('float32') first (at {user_line()})"
         )
+    if grad is not None:
+        _check_fit("gradient", grad, array)
     wait(array)
     adopt(array, array.value().detach().requires_grad_(True), grad, req)
 
 
 def adopt(array: Handle, leaf: Tensor, grad: Handle | None, req: str) -> None:
     """Make `array` a leaf with an existing leaf tensor, such as a torch module's parameter."""
-    node = Node()
-    node.leaf = True
-    node.tensor = leaf
-    node.grad = grad
-    node.req = req
+    node = Leaf(leaf, grad, req)
     reference = weakref.ref(node)
     array._data = leaf.detach()
     array._node = node
@@ -47,9 +46,9 @@ def adopt(array: Handle, leaf: Tensor, grad: Handle | None, req: str) -> None:
 
     def finished(tensor: Tensor) -> None:
         owner = reference()
-        if owner is not None and owner.active and tensor.grad is not None:
-            owner.active = False
-            _deliver(owner, tensor.grad)
+        if owner is not None and owner.active is not None and tensor.grad is not None:
+            taken, owner.active = owner.active, None
+            _deliver(owner, _own(tensor.grad, taken))
             tensor.grad = None
 
     leaf.register_post_accumulate_grad_hook(finished)
@@ -61,47 +60,92 @@ def check_request(req: str) -> None:
         raise MXNetError(f"grad_req must be one of {', '.join(REQUESTS)}, not {req!r}")
 
 
-def _deliver(leaf: Node, gradient: Tensor) -> None:
+def _check_fit(what: str, given: Any, array: Handle) -> None:
+    """Raise unless the array `given` has the shape, dtype and context of `array`."""
+    if not isinstance(given, Handle):
+        raise DTypeError(
+            f"a {what} must be an array of shape {array.spec.shape}, not "
+            f"{type(given).__name__} (at {user_line()})"
+        )
+    if given.spec.shape != array.spec.shape:
+        raise ShapeError(
+            f"the {what} has shape {given.spec.shape}, the array {array.spec.shape} "
+            f"(at {user_line()})"
+        )
+    if given._ctx is not array._ctx:
+        raise ContextError(
+            f"the {what} is on {given._ctx}, the array on {array._ctx} (at {user_line()})"
+        )
+    if given.spec.dtype != array.spec.dtype:
+        raise DTypeError(
+            f"the {what} is {dtype_name(given.spec.dtype)}, the array "
+            f"{dtype_name(array.spec.dtype)} (at {user_line()})"
+        )
+
+
+def _own(gradient: Tensor, taken: set[int]) -> Tensor:
+    """Return the gradient in storage of its own: torch may share one with a seed or another."""
+    storage = gradient.untyped_storage()
+    where = storage.data_ptr()
+    if where in taken or storage.nbytes() != gradient.numel() * gradient.element_size():
+        return gradient.clone()
+    taken.add(where)
+    return gradient
+
+
+def _deliver(leaf: Leaf, gradient: Tensor) -> None:
     if leaf.grad is None:
         return
     if leaf.req == "add":
         leaf.grad.value().add_(gradient)
+    elif leaf.grad._view is not None:
+        leaf.grad.value().copy_(gradient)
     else:
         leaf.grad._data = gradient
 
 
 def backward(
-    heads: Sequence[Handle], head_grads: Sequence[Handle | None], retain_graph: bool = False
+    heads: Sequence[Handle],
+    head_grads: Sequence[Handle | None],
+    retain_graph: bool = False,
+    train_mode: bool = True,
 ) -> None:
     """Queue the backward pass of `heads`; gradients of leaves are ready when it is finished."""
-    _check_heads(heads, head_grads)
-    nodes = _graph(heads)
-    leaves = [node for node in nodes if node.leaf]
+    nodes = _checked_graph(heads, head_grads, train_mode)
+    leaves = [node for node in nodes if isinstance(node, Leaf)]
     grads = [leaf.grad for leaf in leaves if leaf.grad is not None]
+    scope = _scope(nodes)
     site = user_line()
     for leaf in leaves:
         leaf.fresh = True
 
     def task() -> None:
         tensors = [head.graph_value() for head in heads]
-        pairs = zip(tensors, _seeds(tensors, head_grads), strict=True)
-        reached = [pair for pair in pairs if pair[0].requires_grad]
+        seeds = _seeds(tensors, head_grads)
+        taken = {seed.untyped_storage().data_ptr() for seed in seeds}
+        reached = [pair for pair in zip(tensors, seeds, strict=True) if pair[0].requires_grad]
         for leaf in leaves:
-            leaf.active = True
+            leaf.active = taken
         try:
             if reached:
-                heads_of, seeds = map(list, zip(*reached, strict=True))
-                torch.autograd.backward(heads_of, seeds, retain_graph=retain_graph)
+                roots, given = map(list, zip(*reached, strict=True))
+                with scope:
+                    torch.autograd.backward(roots, given, retain_graph=retain_graph)
             for leaf in leaves:
                 _clear_unreached(leaf)
         except RuntimeError as error:
-            raise _explained(error, nodes, site) from error
+            raise _explained(error, nodes, heads, site) from error
         finally:
-            _after(leaves, () if retain_graph else heads)
+            for leaf in leaves:
+                leaf.active = None
+                if leaf.tensor is not None:
+                    leaf.tensor.grad = None
+            if not retain_graph:
+                _leave(heads)
 
-    reads = [*heads, *(grad for grad in head_grads if grad is not None), *_live_inputs(nodes)]
     added = [leaf.grad for leaf in leaves if leaf.grad is not None and leaf.req == "add"]
-    push(task, [*reads, *added], grads, heads[0]._ctx, "backward")
+    reads = [*heads, *_given(head_grads), *_live_inputs(nodes), *added]
+    push(task, reads, grads, heads[0]._ctx, "backward")
     if not retain_graph:
         _spend(nodes)
 
@@ -109,23 +153,21 @@ def backward(
 def _spend(nodes: Sequence[Node]) -> None:
     """The graph is gone after this pass: its arrays are constants from now on."""
     for node in nodes:
-        node.spent = not node.leaf
+        node.spent = not isinstance(node, Leaf)
         node.parents = ()
+        if isinstance(node, FunctionNode):
+            node.saved = ()
 
 
-def _clear_unreached(leaf: Node) -> None:
+def _clear_unreached(leaf: Leaf) -> None:
     """A leaf that the graph names but no gradient reached, as behind BlockGrad, gets zeros."""
-    if leaf.active and leaf.grad is not None and leaf.req == "write":
-        leaf.grad._data = torch.zeros_like(leaf.grad.value())
+    if leaf.active is not None and leaf.grad is not None and leaf.req == "write":
+        _deliver(leaf, torch.zeros_like(leaf.grad.value()))
 
 
-def _after(leaves: Sequence[Node], finished: Sequence[Handle]) -> None:
-    for leaf in leaves:
-        leaf.active = False
-        if leaf.tensor is not None:
-            leaf.tensor.grad = None
+def _leave(finished: Sequence[Handle]) -> None:
     for head in finished:
-        if head._node is not None and not head._node.leaf:
+        if not isinstance(head._node, Leaf):
             head.leave_graph()
 
 
@@ -135,52 +177,102 @@ def grad(
     head_grads: Sequence[Handle | None],
     retain_graph: bool,
     create_graph: bool,
+    train_mode: bool = True,
 ) -> list[Any]:
     """Return the gradients of `heads` for `variables` as new arrays, their `.grad` untouched."""
-    _check_heads(heads, head_grads)
-    for variable in variables:
-        if not variable.recorded():
-            raise MXNetError(
-                "grad() needs variables that are part of the recorded graph; call "
-                f"attach_grad() on them before recording (at {user_line()})"
-            )
-    nodes = _graph(heads)
+    nodes = _checked_graph(heads, head_grads, train_mode)
+    _check_variables(variables, nodes)
+    scope = _scope(nodes)
     site = user_line()
     results = [type(v)(None, v._ctx, v.spec) for v in variables]
-    for result in results:
-        result._node = Node(tuple(nodes)) if create_graph else None
+    if create_graph:
+        sources = [seed._node for seed in _given(head_grads) if seed.recorded()]
+        parents = (*nodes, *(node for node in sources if node is not None))
+        for result in results:
+            result._node = Node(parents)
 
     def task() -> None:
         tensors = [head.graph_value() for head in heads]
+        seeds = _seeds(tensors, head_grads, recorded=create_graph)
         leaves = [variable.graph_value() for variable in variables]
         try:
-            found = torch.autograd.grad(
-                tensors,
-                leaves,
-                _seeds(tensors, head_grads),
-                retain_graph=retain_graph or create_graph,
-                create_graph=create_graph,
-                allow_unused=True,
-                materialize_grads=True,
-            )
+            with scope:
+                found = _gradients(tensors, leaves, seeds, retain_graph, create_graph)
         except RuntimeError as error:
-            raise _explained(error, nodes, site) from error
+            raise _explained(error, nodes, heads, site) from error
+        taken = {tensor.untyped_storage().data_ptr() for tensor in (*seeds, *leaves)}
+        with torch.set_grad_enabled(create_graph):
+            found = [_own(gradient, taken) for gradient in found]
         for result, gradient in zip(results, found, strict=True):
             if result._node is not None:
                 result._graph = gradient
             else:
                 result._data = gradient
+        if not retain_graph:
+            _leave(heads)
 
-    given = [item for item in head_grads if item is not None]
-    push(task, [*heads, *given, *variables, *_live_inputs(nodes)], results, heads[0]._ctx, "grad")
-    if not (retain_graph or create_graph):
+    reads = [*heads, *_given(head_grads), *variables, *_live_inputs(nodes)]
+    push(task, reads, results, heads[0]._ctx, "grad")
+    if not retain_graph:
         _spend(nodes)
     return results
 
 
-def _check_heads(heads: Sequence[Handle], head_grads: Sequence[Handle | None]) -> None:
+def _gradients(
+    heads: Sequence[Tensor],
+    variables: Sequence[Tensor],
+    seeds: Sequence[Tensor],
+    retain_graph: bool,
+    create_graph: bool,
+) -> list[Tensor]:
+    """Return torch's gradients, zeros for what no gradient reaches."""
+    reached = [pair for pair in zip(heads, seeds, strict=True) if pair[0].requires_grad]
+    wanted = [variable for variable in variables if variable.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            [head for head, _ in reached],
+            wanted,
+            [seed for _, seed in reached],
+            retain_graph=retain_graph,
+            create_graph=create_graph,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        if reached and wanted
+        else map(torch.zeros_like, wanted)
+    )
+    return [next(found) if v.requires_grad else torch.zeros_like(v) for v in variables]
+
+
+def _check_variables(variables: Sequence[Handle], nodes: Sequence[Node]) -> None:
+    """Raise unless the heads were computed from every one of `variables`."""
+    known = {id(node) for node in nodes}
+    for number, variable in enumerate(variables):
+        if not variable.recorded():
+            raise MXNetError(
+                "grad() needs variables that are part of the recorded graph; call "
+                f"attach_grad() on them before recording (at {user_line()})"
+            )
+        if id(variable._node) not in known:
+            raise MXNetError(
+                f"variable {number} of grad(), of shape {variable.spec.shape}, was not used to "
+                f"compute the heads (at {user_line()})"
+            )
+
+
+def _checked_graph(
+    heads: Sequence[Handle], head_grads: Sequence[Handle | None], train_mode: bool
+) -> list[Node]:
+    """Return the nodes that the heads were computed from, checked that a backward pass may run."""
+    if not heads:
+        raise MXNetError(f"there is nothing to differentiate: no heads given (at {user_line()})")
+    if len(heads) != len(head_grads):
+        raise MXNetError(
+            f"{len(head_grads)} head gradients were given for {len(heads)} heads; use None for "
+            f"one that is all ones (at {user_line()})"
+        )
     for head, seed in zip(heads, head_grads, strict=True):
-        if head._node is None:
+        if head._node is None or (head._node.spent and isinstance(head._node, Leaf)):
             raise MXNetError(
                 "cannot differentiate this array: it was not computed inside autograd.record() "
                 f"from arrays with attach_grad() (at {user_line()})"
@@ -190,11 +282,14 @@ def _check_heads(heads: Sequence[Handle], head_grads: Sequence[Handle | None]) -
                 "the graph of this array was freed by an earlier backward(); call that one with "
                 f"retain_graph=True, or record again (at {user_line()})"
             )
-        if seed is not None and seed.spec.shape != head.spec.shape:
-            raise ShapeError(
-                f"the head gradient has shape {seed.spec.shape}, the array {head.spec.shape} "
-                f"(at {user_line()})"
-            )
+        if seed is not None:
+            _check_fit("head gradient", seed, head)
+    nodes = _graph(heads)
+    for node in nodes:
+        if isinstance(node, FunctionNode):
+            node.training = train_mode
+            _check_saved(node)
+    return nodes
 
 
 def _graph(heads: Sequence[Handle]) -> list[Node]:
@@ -215,32 +310,59 @@ def _graph(heads: Sequence[Handle]) -> list[Node]:
     return list(found.values())
 
 
+def _scope(nodes: Iterable[Node]) -> AbstractContextManager[object]:
+    """Return the scope of a backward pass: Python gradients run on the thread of the task."""
+    if any(isinstance(node, FunctionNode) for node in nodes):
+        return torch.autograd.set_multithreading_enabled(False)
+    return nullcontext()
+
+
+def _given(head_grads: Iterable[Handle | None]) -> list[Handle]:
+    return [seed for seed in head_grads if seed is not None]
+
+
 def _live_inputs(nodes: Iterable[Node]) -> list[Handle]:
     """Return the arrays of the graph that still exist: whoever writes them must wait."""
     references = itertools.chain.from_iterable(node.inputs for node in nodes)
     return [array for ref, _ in references if (array := ref()) is not None]
 
 
-def _seeds(tensors: Sequence[Tensor], head_grads: Sequence[Handle | None]) -> list[Tensor]:
+def _seeds(
+    tensors: Sequence[Tensor], head_grads: Sequence[Handle | None], recorded: bool = False
+) -> list[Tensor]:
     return [
-        torch.ones_like(tensor) if seed is None else seed.value().to(tensor.dtype)
+        torch.ones_like(tensor)
+        if seed is None
+        else (seed.graph_value() if recorded and seed.recorded() else seed.value())
         for tensor, seed in zip(tensors, head_grads, strict=True)
     ]
 
 
-def _explained(error: RuntimeError, nodes: Iterable[Node], site: str) -> MXNetError:
+def _check_saved(node: FunctionNode) -> None:
+    """Raise if an array that an `autograd.Function` saved for backward was written since."""
+    changed = [array.root for array, version in node.saved if array.root.version != version]
+    if changed:
+        raise _changed(changed, user_line())
+
+
+def _changed(arrays: Sequence[Handle], site: str) -> MXNetError:
+    writes = [f"shape {array.spec.shape}, written at {array.site}" for array in arrays]
+    named = "; ".join(dict.fromkeys(writes)) or "an array that no longer exists"
+    return MXNetError(
+        "an array that the gradient needs was changed in place after it was used: "
+        f"{named}\n  in backward() called at {site}"
+    )
+
+
+def _explained(
+    error: RuntimeError, nodes: Iterable[Node], heads: Sequence[Handle], site: str
+) -> MXNetError:
     """Name the line that wrote to an array that backward still needed."""
     text = str(error)
     if "modified by an inplace operation" not in text:
-        return MXNetError(f"{text}\n  in backward() called at {site}")
-    writes = [
-        f"shape {array.spec.shape}, written at {array.site}"
-        for node in nodes
-        for ref, version in node.inputs
-        if (array := ref()) is not None and array.version != version
-    ]
-    changed = "; ".join(dict.fromkeys(writes)) or "an array that no longer exists"
-    return MXNetError(
-        "an array that the gradient needs was changed in place after it was used: "
-        f"{changed}\n  in backward() called at {site}"
-    )
+        kind = type(error) if isinstance(error, MXNetError) else MXNetError
+        return kind(f"{text}\n  in backward() called at {site}")
+    read = [(ref(), version) for node in nodes for ref, version in node.inputs]
+    read += [(head.root, 0) for head in heads if not isinstance(head._node, Leaf)]
+    changed = [array for array, then in read if array is not None and array.version != then]
+    return _changed(changed, site)

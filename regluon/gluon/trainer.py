@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regluon import optimizer as opt
 from regluon.array import dispatch, serialize
+from regluon.array.handle import Leaf
 from regluon.array.ndarray import NDArray
 from regluon.base import FormatError, MXNetError, ShapeError, nearest
 from regluon.context import Context
@@ -132,7 +133,7 @@ class Trainer:
             if param.grad_req == "null":
                 continue
             copies = param.list_data()
-            fresh = [copy._node is not None and copy._node.fresh for copy in copies]
+            fresh = [isinstance(copy._node, Leaf) and copy._node.fresh for copy in copies]
             if any(fresh):
                 work.append(_Work(index, copies, param.list_grad(), fresh))
             if not all(fresh):
@@ -178,7 +179,7 @@ class Trainer:
             )
         for item in work:
             for copy in item.copies:
-                if copy._node is not None:
+                if isinstance(copy._node, Leaf):
                     copy._node.fresh = False
 
     def _check_contexts(self) -> list[Context]:
