@@ -6,6 +6,7 @@ from regluon.ops import (
     conv as conv,
     create as create,
     cross_entropy as cross_entropy,
+    image as image,
     index as index,
     join as join,
     linalg as linalg,

@@ -78,16 +78,25 @@ def resize(
         return onp.stack([resize(one, size, keep_ratio, interp, rng) for one in img])
     _check(img)
     height, width, channels = img.shape
-    new_width, new_height = _sides(size)
-    if keep_ratio and not (isinstance(size, Sequence) and len(size) == 2):
-        if height > width:
-            new_height = height * new_width // width
-        else:
-            new_width = width * new_height // height
+    new_width, new_height = resized_sides(height, width, size, keep_ratio)
     method = _method(interp, (width, height), (new_width, new_height), rng)
     cv2 = optional("cv2", extra="image")
     resized: Pixels = cv2.resize(img, (new_width, new_height), interpolation=method)
     return resized.reshape(new_height, new_width, channels)
+
+
+def resized_sides(height: int, width: int, size: Size, keep_ratio: bool) -> tuple[int, int]:
+    """Return the width and the height that `resize` gives to a picture of the given sides.
+
+    >>> resized_sides(20, 40, 10, keep_ratio=True)
+    (20, 10)
+    """
+    new_width, new_height = _sides(size)
+    if keep_ratio and not (isinstance(size, Sequence) and len(size) == 2):
+        if height > width:
+            return new_width, height * new_width // width
+        return width * new_height // height, new_height
+    return new_width, new_height
 
 
 def crop(img: Pixels, x: int, y: int, width: int, height: int) -> Pixels:
@@ -96,16 +105,21 @@ def crop(img: Pixels, x: int, y: int, width: int, height: int) -> Pixels:
     >>> crop(onp.arange(12).reshape(2, 6, 1), 4, 1, 2, 1)[..., 0]
     array([[10, 11]])
     """
-    if img.ndim not in (3, 4):
-        raise ShapeError(f"a picture is (height, width, channels), not {img.shape}")
-    full_height, full_width = img.shape[-3:-1]
+    check_box(img.shape, x, y, width, height)
+    return img[..., y : y + height, x : x + width, :]
+
+
+def check_box(shape: Sequence[int], x: int, y: int, width: int, height: int) -> None:
+    """Raise unless the box lies inside a picture, or a batch of pictures, of the given shape."""
+    if len(shape) not in (3, 4):
+        raise ShapeError(f"a picture is (height, width, channels), not {tuple(shape)}")
+    full_height, full_width = shape[-3:-1]
     inside = min(x, y) >= 0 and x + width <= full_width and y + height <= full_height
     if not inside or width < 1 or height < 1:
         raise ShapeError(
             f"a box of {width} x {height} pixels at ({x}, {y}) is not inside a picture of "
             f"{full_width} x {full_height}"
         )
-    return img[..., y : y + height, x : x + width, :]
 
 
 def resized_crop(
@@ -254,12 +268,27 @@ def normalize(
             f"normalize takes floating point, not {tensor.dtype}; call to_tensor first"
         )
     channels = tensor.shape[-3]
-    result: Pixels = tensor - _per_channel(mean, channels, "mean", tensor.dtype)
-    divisor = _per_channel(std, channels, "std", tensor.dtype)
-    if not divisor.all():
-        raise MXNetError(f"normalize cannot divide by the std {std!r}")
-    result /= divisor
+    offset, divisor = per_channel(mean, std, channels)
+    result: Pixels = tensor - offset.astype(tensor.dtype)
+    result /= divisor.astype(tensor.dtype)
     return result
+
+
+def per_channel(
+    mean: float | Sequence[float], std: float | Sequence[float], channels: int
+) -> tuple[Pixels, Pixels]:
+    """Return what `normalize` subtracts and divides by, (1, 1, 1) or (channels, 1, 1)."""
+    found = []
+    for numbers, what in ((mean, "mean"), (std, "std")):
+        values = onp.atleast_1d(onp.asarray(numbers, onp.float64))
+        if values.ndim != 1 or len(values) not in (1, channels):
+            raise ShapeError(
+                f"{what} is a number or one per channel: got {len(values)} for {channels} channels"
+            )
+        found.append(values[:, None, None])
+    if not found[1].all():
+        raise MXNetError(f"normalize cannot divide by the std {std!r}")
+    return found[0], found[1]
 
 
 def _check(img: Pixels, coloured: bool = False) -> None:
@@ -328,14 +357,3 @@ def _like(values: npt.NDArray[onp.float32], img: Pixels) -> Pixels:
     cv2 = optional("cv2", extra="image")
     levels: Pixels = cv2.addWeighted(values, 1.0, values, 0.0, _CUT, dtype=cv2.CV_8U)
     return levels
-
-
-def _per_channel(
-    numbers: float | Sequence[float], channels: int, what: str, dtype: npt.DTypeLike
-) -> Pixels:
-    values = onp.atleast_1d(onp.asarray(numbers, dtype))
-    if values.ndim != 1 or len(values) not in (1, channels):
-        raise ShapeError(
-            f"{what} is a number or one per channel: got {len(values)} for {channels} channels"
-        )
-    return values[:, None, None]
