@@ -103,11 +103,18 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "neg": operator.neg,
     "abs": operator.abs,
     "~": operator.invert,
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
+    "round": round,
     "[]": operator.getitem,
     "+=": operator.iadd,
     "-=": operator.isub,
     "*=": operator.imul,
     "/=": operator.itruediv,
+    "&=": operator.iand,
+    "|=": operator.ior,
+    "^=": operator.ixor,
 }
 
 
