@@ -18,7 +18,7 @@ import hashlib
 import importlib
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,11 @@ class Sample:
         found: list[onp.ndarray] = []
         _walk((self.args, tuple(self.attrs.values())), lambda array: found.append(array) or array)
         return found
+
+    def mapped(self, change: Callable[[onp.ndarray], onp.ndarray]) -> "Sample":
+        """Return the same call with every array replaced by `change(array)`."""
+        args, attrs = _walk((self.args, self.attrs), change)
+        return replace(self, args=args, attrs=attrs)
 
     def digest(self) -> str:
         """Change when the call, an array or an attribute does, so that an old golden file shows."""
@@ -152,6 +157,22 @@ def keyed(samples: list[Sample]) -> Iterator[tuple[str, Sample]]:
         yield f"{sample.call}#{number}", sample
 
 
+def identity(value: Any) -> Any:
+    """Return the value."""
+    return value
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array lies in memory: `store` gives what is kept, `part` takes the array out of it."""
+
+    store: Callable[[onp.ndarray], onp.ndarray] = identity
+    part: Callable[[Any], Any] = identity
+
+
+PLAIN = Layout()
+
+
 @dataclass
 class Call:
     """A sample bound to one library: its arrays exist, the call can be made."""
@@ -159,54 +180,64 @@ class Call:
     sample: Sample
     mx: Any
     space: Any  # mx.nd or mx.np
-    inputs: list[Any]
-    leaves: list[Any]  # the inputs that get gradients
-    run: Callable[[], list[Any]]  # makes the call, recorded where the sample has gradients
+    stored: list[Any]  # the arrays as they are kept
+    leaves: list[Any]  # those of them that get gradients
+    layout: Layout
+    inputs: list[Any] = field(default_factory=list)  # the arrays that the last call was given
+
+    def run(self, **more: Any) -> list[Any]:
+        """Make the call, recorded where the sample has gradients, with `more` attributes."""
+        sample, mx = self.sample, self.mx
+        if self.leaves or sample.train:
+            with mx.autograd.record(train_mode=sample.train):
+                return self._made(more)
+        return self._made(more)
+
+    def _made(self, more: dict[str, Any]) -> list[Any]:
+        self.inputs = [self.layout.part(array) for array in self.stored]
+        given = iter(self.inputs)
+        args, attrs = _walk((self.sample.args, self.sample.attrs), lambda array: next(given))
+        return _flat(_function(self.sample.call, self.mx)(*args, **attrs, **more))
+
+    def backward(self, outputs: list[Any]) -> None:
+        """Let the fixed gradients `head` flow back from all outputs that have one."""
+        ends = [out for out in outputs if onp.issubdtype(out.dtype, onp.floating)]
+        heads = [self.space.array(head(out.shape, out.dtype), dtype=out.dtype) for out in ends]
+        self.mx.autograd.backward(ends, heads)
 
 
-def prepare(sample: Sample, mx: Any, dtype: Any = None) -> Call:
-    """Make the arrays of a sample, floats in `dtype` if it is given, with gradients attached."""
+def prepare(sample: Sample, mx: Any, layout: Layout = PLAIN) -> Call:
+    """Make the arrays of a sample in a layout, with gradients attached."""
     numpy_like = sample.space != "nd"
     (mx.npx.set_np if numpy_like else mx.npx.reset_np)()
     space = mx.np if numpy_like else mx.nd
-    inputs: list[Any] = []
-
-    def wrap(array: onp.ndarray) -> Any:
-        chosen = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
-        inputs.append(space.array(array, dtype=chosen))
-        return inputs[-1]
-
-    args, attrs = _walk((sample.args, sample.attrs), wrap)
+    kept = [layout.store(array) for array in sample.arrays()]
+    stored = [space.array(array, dtype=array.dtype) for array in kept]
     smooth = sample.grad and not sample.error  # MXNet may crash after an error it did not notice
-    wanted = [x for at, x in enumerate(inputs) if smooth and at not in sample.fixed]
+    wanted = [x for at, x in enumerate(stored) if smooth and at not in sample.fixed]
     leaves = [x for x in wanted if onp.issubdtype(x.dtype, onp.floating)]
     for leaf in leaves:
         leaf.attach_grad()
-
-    def run() -> list[Any]:
-        function = _function(sample.call, mx)
-        if not (leaves or sample.train):
-            return _flat(function(*args, **attrs))
-        with mx.autograd.record(train_mode=sample.train):
-            return _flat(function(*args, **attrs))
-
-    return Call(sample, mx, space, inputs, leaves, run)
+    return Call(sample, mx, space, stored, leaves, layout)
 
 
-def evaluate(sample: Sample, mx: Any, dtype: Any = None) -> Outcome:
+def evaluate(sample: Sample, mx: Any, layout: Layout = PLAIN) -> Outcome:
     """Make the call with the library `mx` (MXNet or regluon); errors are raised."""
-    call = prepare(sample, mx, dtype)
-    outputs = call.run()
+    call = prepare(sample, mx, layout)
+    return outcome(call, call.run())
+
+
+def outcome(call: Call, outputs: list[Any]) -> Outcome:
+    """Return the outputs of a call that was made, its gradients, and what it wrote."""
     if call.leaves:
-        ends = [out for out in outputs if onp.issubdtype(out.dtype, onp.floating)]
-        heads = [call.space.array(head(out.shape, out.dtype), dtype=out.dtype) for out in ends]
-        mx.autograd.backward(ends, heads)
+        call.backward(outputs)
+    part = call.layout.part
     return Outcome(
         outputs=[numpy_of(out) for out in outputs],
-        grads=[numpy_of(leaf.grad) for leaf in call.leaves],
+        grads=[numpy_of(part(leaf.grad)) for leaf in call.leaves],
         changed={
             at: numpy_of(now)
-            for at, (now, was) in enumerate(zip(call.inputs, sample.arrays(), strict=True))
+            for at, (now, was) in enumerate(zip(call.inputs, call.sample.arrays(), strict=True))
             if not onp.array_equal(numpy_of(now), was.astype(now.dtype), equal_nan=True)
         },
     )
@@ -246,11 +277,6 @@ def _flat(result: Any) -> list[Any]:
     if result is None:  # what only writes into its arguments returns nothing
         return []
     return list(result) if isinstance(result, (list, tuple)) else [result]
-
-
-def identity(value: Any) -> Any:
-    """Return the value."""
-    return value
 
 
 def seen_by(digest: Any) -> Callable[[Any], Any]:

@@ -1,165 +1,85 @@
-"""Every operator against MXNet 1.9.1, finite differences, and what its record says of it."""
+"""Every operator against MXNet 1.9.1 in every mode, and its record against what it does."""
 
 import doctest
 import inspect
 
-import numpy as onp
 import pytest
 
 import regluon as mx
-from regluon import base
-from regluon.engine import selection
-from regluon.ops.registry import NAMESPACES, TABLE, Op
+from regluon.ops.methods import METHODS
+from regluon.ops.registry import NAMESPACES, TABLE
 from tests.ops.golden import read_golden
-from tests.ops.samples import Outcome, Sample, evaluate, families, head, keyed, numpy_of, prepare
+from tests.ops.modes import MODES, Case
+from tests.ops.observed import Facts, observed
+from tests.ops.samples import Outcome, families, keyed
 
 
-TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "float16": 2e-3}
-STEP = 1e-6
-
-GOLDEN = {family: read_golden(family) for family in families()}
-CASES = [
-    pytest.param(family, key, sample, id=f"{family}-{key}{sample.id and '-' + sample.id}")
-    for family, samples in families().items()
-    for key, sample in keyed(samples)
-]
-FINE = [case for case in CASES if not case.values[2].error]
+def all_cases() -> list[Case]:
+    found = []
+    for family, samples in families().items():
+        golden = read_golden(family)
+        for key, sample in keyed(samples):
+            found.append(Case(family, key, sample, *golden.get(key, ("", Outcome()))))
+    return found
 
 
-def operator_of(sample: Sample) -> Op | None:
-    """Return the record that a sample calls by a public name, or None for methods and operators."""
-    space, _, name = sample.call.rpartition(".")
-    return None if ":" in sample.call else NAMESPACES.get(space, {}).get(name)
+CASES = all_cases()
+CALLS = {case.sample.call for case in CASES}
 
 
-def assert_close(got: onp.ndarray, want: onp.ndarray, rtol: float | None) -> None:
-    assert got.dtype == want.dtype
-    assert got.shape == want.shape
-    if got.dtype.kind != "f":
-        onp.testing.assert_array_equal(got, want)
-        return
-    finite = want[onp.isfinite(want)]
-    largest = float(onp.abs(finite).max()) if finite.size else 1.0
-    allowed = (TOLERANCE[got.dtype.name] if rtol is None else rtol) * largest
-    onp.testing.assert_allclose(got, want, rtol=0, atol=allowed)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_an_operator_is_right_in_every_mode(case):
+    failures = []
+    for mode in MODES:
+        try:
+            mode(case)
+        except Exception as error:
+            error.add_note(f"in mode {mode.__name__} of {case}")
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup(f"{case} fails in {len(failures)} modes", failures)
 
 
-@pytest.mark.parametrize(("family", "key", "sample"), CASES)
-def test_result_and_gradients_are_those_of_mxnet(family, key, sample):
-    digest, golden = GOLDEN[family].get(key, ("", Outcome()))
-    assert digest == sample.digest(), "the sample is new or changed: run tools/make_golden.py"
-    if sample.error:
-        with pytest.raises((getattr(base, sample.error, IndexError), IndexError)):
-            evaluate(sample, mx)
-        assert sample.differs or golden.error, "MXNet computes this: say in `differs` why we do not"
-        return
-    ours = evaluate(sample, mx)
-    if sample.differs:
-        wanted = sample.want if isinstance(sample.want, list) else [sample.want]
-        golden = Outcome(outputs=[] if sample.want is None else wanted)
-    assert not golden.error, "MXNet raises here: say in `differs` why we do not"
-    if sample.random:
-        ours.outputs = [onp.zeros_like(array) for array in ours.outputs]
-        ours.grads = [onp.zeros_like(array) for array in ours.grads]
-    if golden.outputs:
-        assert len(ours.outputs) == len(golden.outputs)
-        for got, want in zip(ours.outputs, golden.outputs, strict=True):
-            assert_close(got, want, sample.rtol)
-    if not sample.differs and not sample.grad_differs:
-        assert len(ours.grads) == len(golden.grads)
-        for got, want in zip(ours.grads, golden.grads, strict=True):
-            assert_close(got, want, sample.rtol)
-    if not sample.differs:
-        assert ours.changed.keys() == golden.changed.keys()
-        for at, want in golden.changed.items():
-            assert_close(ours.changed[at], want, sample.rtol)
+SPACES = [space for space in NAMESPACES if not space.endswith("_internal")]
 
 
-@pytest.mark.parametrize(("family", "key", "sample"), FINE)
-def test_shape_and_dtype_are_known_before_the_result(family, key, sample):
-    before = selection.set_type("LazyEngine")
-    try:
-        outputs = prepare(sample, mx).run()
-        promised = [(out.shape, onp.dtype(out.dtype)) for out in outputs]
-        kept = [(array.shape, array.dtype) for array in map(numpy_of, outputs)]
-    finally:
-        selection.set_type(before)
-    assert promised == kept
+@pytest.mark.parametrize("space", SPACES)
+def test_every_public_name_has_a_sample(space):
+    missing = [name for name in NAMESPACES[space] if f"{space}.{name}" not in CALLS]
+    assert not missing, f"add samples of {space}: {' '.join(missing)}"
 
 
-@pytest.mark.parametrize(("family", "key", "sample"), FINE)
-def test_a_result_shares_storage_only_if_the_record_says_so(family, key, sample):
-    op = operator_of(sample)
-    call = prepare(sample, mx)
-    outputs = call.run()
-    mx.nd.waitall()
-    owned = {array.value().untyped_storage().data_ptr() for array in call.inputs if array.size}
-    shared = [out for out in outputs if out.value().untyped_storage().data_ptr() in owned]
-    inside = [out for out in shared if not any(out is array for array in call.inputs)]
-    assert not inside or op is None or op.view, "a write to the result would change the input"
+@pytest.mark.parametrize("space", METHODS)
+def test_every_method_has_a_sample(space):
+    missing = [name for name in METHODS[space] if f"{space}:.{name}" not in CALLS]
+    assert not missing, f"add samples of {space}:. with {' '.join(missing)}"
 
 
-def differentiable(sample: Sample) -> bool:
-    plain = not (sample.random or sample.train or sample.error)
-    floats = [array for array in sample.arrays() if array.dtype.kind == "f" and array.size]
-    op = operator_of(sample)
-    return plain and sample.grad and bool(floats) and (op is None or bool(op.differentiable))
-
-
-@pytest.mark.parametrize(
-    ("family", "key", "sample"), [case for case in CASES if differentiable(case.values[2])]
-)
-def test_gradients_are_the_limits_of_finite_differences(family, key, sample):
-    call = prepare(sample, mx, "float64")
-    outputs = [out for out in call.run() if onp.issubdtype(out.dtype, onp.floating)]
-    if any(onp.dtype(out.dtype) != onp.float64 for out in outputs):
-        return  # a dtype attribute asks for less precision than differences need
-    heads = [head(out.shape, out.dtype) for out in outputs]
-    mx.autograd.backward(outputs, [call.space.array(h, dtype=h.dtype) for h in heads])
-
-    def objective() -> float:
-        ends = [out for out in call.run() if onp.issubdtype(out.dtype, onp.floating)]
-        return sum(float((numpy_of(end) * h).sum()) for end, h in zip(ends, heads, strict=True))
-
-    for leaf in call.leaves:
-        gradient = numpy_of(leaf.grad)
-        values = numpy_of(leaf).copy()
-        for place in onp.ndindex(values.shape):
-            sides = []
-            for step in (STEP, -STEP):
-                moved = values.copy()
-                moved[place] += step
-                leaf[...] = call.space.array(moved, dtype=moved.dtype)
-                sides.append(objective())
-            leaf[...] = call.space.array(values, dtype=values.dtype)
-            slope = (sides[0] - sides[1]) / (2 * STEP)
-            if onp.isfinite(slope) and onp.isfinite(gradient[place]):
-                assert abs(slope - gradient[place]) <= 1e-5 * max(1.0, abs(slope)), place
-
-
-SAMPLED = {op.name for case in CASES if (op := operator_of(case.values[2])) is not None}
-PUBLIC = {
-    name: op
-    for name, op in TABLE.items()
-    if any(not space.endswith("_internal") for space in op.names)
-}
-
-
-@pytest.mark.parametrize("op", PUBLIC.values(), ids=PUBLIC)
-def test_every_public_operator_has_a_sample(op):
-    assert op.name in SAMPLED, f"add a Sample for {dict(op.names)}"
+STOPS = ("stop_gradient",)  # gradients arrive here, and end
 
 
 @pytest.mark.parametrize("op", TABLE.values(), ids=TABLE)
-def test_no_field_of_a_record_is_blank(op):
+def test_a_record_is_complete_and_says_what_its_function_does(op):
     first = op.doc.partition("\n")[0]
     assert first.endswith((".", ":"))
     assert op.names
     assert callable(op.infer)
-    assert set(op.differentiable) <= set(op.arrays)
-    assert set(op.mutates) <= set(op.arrays)
+    assert set(op.differentiable) | set(op.mutates) <= set(op.arrays)
     assert op.view in ("", "lazy copy", "write through")
     assert callable(op.outputs) or op.outputs >= 0
+    facts: Facts = observed()[op.name]
+    if facts.calls == 0:
+        public = " ".join(set(SPACES) & set(op.names))
+        assert not public, f"add a Sample of {op.name} in {public}"
+        return
+    assert facts.written == set(op.mutates), "mutates= lists the arrays that are written"
+    assert facts.shared == ({op.arrays[0]} if op.view else set()), "view= says who shares storage"
+    assert callable(op.outputs) or facts.results <= op.outputs, "outputs= is too small"
+    asked = set(op.differentiable)
+    if asked and op.name not in STOPS:
+        assert facts.moved <= asked, "differentiable= leaves an array with gradients out"
+        assert asked & facts.floating <= facts.linked, "differentiable= lists more than there is"
+    assert bool(facts.shapes) == op.dynamic, "dynamic= says whether values decide the shape"
 
 
 @pytest.mark.parametrize("op", [op for op in TABLE.values() if ">>>" in op.doc], ids=str)
