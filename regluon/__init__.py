@@ -18,6 +18,7 @@ from regluon import (  # noqa: F401
     npx as numpy_extension,
     optimizer as optimizer,
     random as random,
+    util as util,
 )
 from regluon.base import MXNetError as MXNetError
 from regluon.context import (
@@ -28,6 +29,16 @@ from regluon.context import (
     gpu as gpu,
     gpu_memory_info as gpu_memory_info,
     num_gpus as num_gpus,
+)
+from regluon.util import (
+    is_np_array as is_np_array,
+    is_np_shape as is_np_shape,
+    np_array as np_array,
+    np_shape as np_shape,
+    set_np_shape as set_np_shape,
+    use_np as use_np,
+    use_np_array as use_np_array,
+    use_np_shape as use_np_shape,
 )
 
 

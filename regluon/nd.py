@@ -1,10 +1,16 @@
 """mx.nd: imperative operators in MXNet's classic semantics, filled from the operator table."""
 
+from regluon.array.dlpack import (
+    to_dlpack_for_read as to_dlpack_for_read,
+    to_dlpack_for_write as to_dlpack_for_write,
+)
 from regluon.array.interchange import (
     array as array,
+    from_dlpack as from_dlpack,
     from_numpy as from_numpy,
     from_torch as from_torch,
     load as load,
+    load_frombuffer as load_frombuffer,
     save as save,
     waitall as waitall,
 )

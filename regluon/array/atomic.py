@@ -46,6 +46,9 @@ class Sink:
         self.length += done
         return done
 
+    def flush(self) -> None:
+        """Do nothing: nothing is held back. Zip archives ask for it."""
+
 
 Content = bytes | Callable[[Sink], object]
 Check = Callable[[Path], object]

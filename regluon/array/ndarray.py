@@ -1,6 +1,6 @@
 """NDArray: the array that users hold; its waiting points, views, copies and gradients."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as onp
@@ -10,6 +10,7 @@ from torch import Tensor
 from regluon.array import dispatch, tape
 from regluon.array.handle import Handle
 from regluon.array.key import contiguous, normalize
+from regluon.array.protocol import ProtocolMixin
 from regluon.base import MXNetError, ShapeError, user_line
 from regluon.context import Context
 from regluon.ops.dtype import numpy_dtype, torch_dtype
@@ -24,7 +25,7 @@ else:
     NDMethods = object
 
 
-class NDArray(Handle, OperatorMixin, NDMethods):
+class NDArray(Handle, OperatorMixin, ProtocolMixin, NDMethods):
     """An array on a context, with MXNet's `nd` semantics.
 
     Shape, dtype and context are known at once; the values are computed by the engine, and only
@@ -38,8 +39,6 @@ class NDArray(Handle, OperatorMixin, NDMethods):
 
     __slots__ = ()
     __hash__ = OperatorMixin.__hash__
-    __array_priority__ = 1000.0
-    __array_ufunc__ = None  # NumPy leaves mixed expressions to our reflected operators
 
     _space: ClassVar[str] = "nd"
     _ops: ClassVar[Mapping[str, Op]] = NAMESPACES["nd"]
@@ -129,43 +128,6 @@ class NDArray(Handle, OperatorMixin, NDMethods):
             dispatch.wait(array)
             array.own_storage()
         return self.value()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        values = self.asnumpy()
-        return values if dtype is None else values.astype(dtype)
-
-    def __repr__(self) -> str:
-        body = f"\n{self.asnumpy()}" if self.size else "\n[]"
-        return f"{body}\n<{type(self).__name__} {'x'.join(map(str, self.shape))} @{self._ctx}>"
-
-    def __bool__(self) -> bool:
-        if self.size == 0:
-            return False
-        if self.size > 1:
-            raise ValueError("the truth value of an array with several elements is ambiguous")
-        return bool(self.asscalar())
-
-    def __float__(self) -> float:
-        return float(self.asscalar())
-
-    def __int__(self) -> int:
-        return int(self.asscalar())
-
-    def __index__(self) -> int:
-        if self.spec.dtype.is_floating_point:
-            raise TypeError("only integer arrays of one element can be an index")
-        return int(self.asscalar())
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("an array without axes has no length")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
-
-    def __reduce__(self) -> Any:
-        raise TypeError("arrays are not pickled; use mx.nd.save(file, arrays) or x.asnumpy()")
 
     # Copies and places
 

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as onp
-import torch
-
-from regluon.array import dispatch
+from regluon.array import dispatch, display
 from regluon.array.ndarray import NDArray
+from regluon.context import Context
+from regluon.ops.methods import WholeNumberMixin
 from regluon.ops.registry import NAMESPACES, Op
 from regluon.ops.reshape import complete_shape
 
 
-class ndarray(NDArray):
+class ndarray(WholeNumberMixin, NDArray):
     """An array with NumPy's semantics, as `mx.np` makes them; uninitialized if called directly.
 
     >>> import regluon as mx
@@ -28,22 +27,41 @@ class ndarray(NDArray):
     _internal: ClassVar[Mapping[str, Op]] = NAMESPACES["np._internal"]
 
     def __repr__(self) -> str:
-        text = onp.array2string(self.asnumpy(), separator=", ", prefix="array(")
-        notes = []
-        if self.spec.dtype not in (torch.float32, torch.bool):
-            notes.append(f"dtype={onp.dtype(self.dtype).name}")
-        if self._ctx.device_type != "cpu":
-            notes.append(f"ctx={self._ctx}")
-        return f"array({', '.join([text, *notes])})"
+        return display.np_text(self)
 
     def __str__(self) -> str:
-        return str(self.asnumpy())
+        return display.text(self)
 
     def __matmul__(self, other: Any) -> Any:
         return self._invoke("matmul", self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
         return self._invoke("matmul", other, self)
+
+    def __round__(self, n: int = 0) -> Any:
+        return dispatch.invoke(self._ops["round"], (self,), {"decimals": n}, type(self))
+
+    def clip(self, min: float | None = None, max: float | None = None, out: Any = None) -> Any:
+        """Return the elements limited to the range from `min` to `max`, of which one may be None."""
+        attrs = {"a_min": min, "a_max": max}
+        return dispatch.invoke(self._ops["clip"], (self,), attrs, type(self), out)
+
+    def astype(
+        self,
+        dtype: Any,
+        order: str = "K",
+        casting: str = "unsafe",
+        subok: bool = True,
+        copy: bool = True,
+    ) -> Any:
+        """Return the values as `dtype`; with `copy=False` itself where nothing changes."""
+        if order != "K" or casting != "unsafe":
+            raise ValueError("astype knows only order='K' and casting='unsafe'")
+        return super().astype(dtype, copy)
+
+    def as_in_ctx(self, ctx: Context) -> Any:
+        """Return itself if it is on `ctx` already, else a copy there."""
+        return self.as_in_context(ctx)
 
     def item(self, *args: int) -> Any:
         """Return the only element, or the one at the given place, as a Python number."""

@@ -1,4 +1,4 @@
-"""NumPy's `.npy` and `.npz` files, read without `eval`, without pickle and with limits.
+"""NumPy's `.npy` and `.npz` files: written, and read without `eval`, pickle or trust in a size.
 
     npy  "\\x93NUMPY" · u8 u8 version · u16 (version 1) or u32 length of header · header · elements
     npz  a zip archive of `.npy` files
@@ -11,13 +11,14 @@ import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as onp
 import torch
 
 from regluon.array.payload import ByteReader, quoted
-from regluon.base import FormatError
+from regluon.base import DTypeError, FormatError
 
 
 _MAGIC = b"\x93NUMPY"
@@ -143,3 +144,29 @@ def _check_members(members: list[zipfile.ZipInfo], size: int, name: str) -> None
             f"{name}: the archive claims {total} bytes of arrays, {total // size} times its own "
             f"size; at most {_MAX_GROWTH} times are read"
         )
+
+
+def as_numpy(named: Mapping[str, torch.Tensor]) -> dict[str, onp.ndarray[Any, Any]]:
+    """Return tensors as NumPy arrays; raises `DTypeError` for types that NumPy lacks."""
+    for name, tensor in named.items():
+        if tensor.dtype == torch.bfloat16:
+            raise DTypeError(
+                f"array {quoted(name)} is bfloat16, which NumPy's files do not have; cast it to "
+                "float32, or save as safetensors"
+            )
+    return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in named.items()}
+
+
+def write_npy(sink: Any, array: onp.ndarray[Any, Any]) -> None:
+    """Write one array in version 1 of the format."""
+    onp.lib.format.write_array_header_1_0(sink, onp.lib.format.header_data_from_array_1_0(array))
+    sink.write(array.reshape(-1).view(onp.uint8).data)
+
+
+def write_npz(sink: Any, arrays: Mapping[str, onp.ndarray[Any, Any]]) -> None:
+    """Write a zip archive of `.npy` files, uncompressed; equal arrays make equal bytes."""
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy")
+            with archive.open(member, "w", force_zip64=True) as file:
+                write_npy(file, array)

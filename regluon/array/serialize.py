@@ -4,9 +4,10 @@
 |---|---|---|---|---|
 | safetensors | yes | the default | yes | of every tensor |
 | MXNet `.params`, all versions | yes | V2, V3 for arrays without dimensions | yes | none |
-| NumPy `.npz`, `.npy` | yes | no | `.npy` | of every member of `.npz` |
+| NumPy `.npz`, `.npy` | yes | yes | `.npy`: one array | of every member of `.npz` |
 """
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from regluon.base import FormatError, MXNetError, nearest
 Arrays = dict[str, torch.Tensor] | list[torch.Tensor]
 FilePath = str | os.PathLike[str]
 
-_FORMATS = ("safetensors", "params")
+_FORMATS = ("safetensors", "params", "npz", "npy")
 _PREFIXES = ("arg:", "aux:")
 
 
@@ -43,6 +44,17 @@ def load(path: FilePath, *, verify: bool = True) -> Arrays:
     """
     with reading(path) as reader:
         return _load(reader, verify)
+
+
+def load_bytes(data: bytes, *, verify: bool = True) -> Arrays:
+    """Return the arrays of a file whose bytes are in memory; see `load`."""
+    return _load(ByteReader(io.BytesIO(data), len(data), "the buffer"), verify)
+
+
+def kind_of(path: FilePath) -> str:
+    """Return what the contents of a file are: safetensors, params, npy, or zip for `.npz`."""
+    with reading(path) as reader:
+        return _kind(reader)
 
 
 def load_metadata(path: FilePath) -> dict[str, str]:
@@ -83,11 +95,12 @@ def save(
 ) -> None:
     """Save arrays with or without names, all or nothing; CPU copies of their values are written.
 
-    `format` is `safetensors` or `params`; by default the suffix `.params` means MXNet's format and
-    every other one safetensors. `metadata` (strings, safetensors only) comes back from
-    `load_metadata`. The file is complete, read back and on the disk before it takes the name of the
-    old one: see `regluon.array.atomic`. Raises `SaveError` if it cannot be written, `DTypeError`
-    for a type the format lacks, `TypeError` for what is no array: the old file is unchanged.
+    `format` is `safetensors`, `params`, `npz` or `npy` (a list of one array); by default the suffix
+    `.params` means MXNet's format and every other one safetensors. `metadata` (strings, safetensors
+    only) comes back from `load_metadata`. The file is complete, read back and on the disk before it
+    takes the name of the old one: see `regluon.array.atomic`. Raises `SaveError` if it cannot be
+    written, `DTypeError` for a type the format lacks, `TypeError` for what is no array: the old
+    file is unchanged.
 
     MXNet reads a `.params` file with an array without dimensions only under NumPy shapes.
     """
@@ -95,12 +108,16 @@ def save(
     if format not in _FORMATS:
         raise MXNetError(f"unknown file format {format!r}{nearest(format, _FORMATS)}")
     named = _named(arrays)
+    is_list = not isinstance(arrays, Mapping)
+    if format == "safetensors":
+        _save_safetensors(path, named, metadata or {}, is_list=is_list)
+        return
+    if metadata:
+        raise MXNetError(f"the .{format} format has no place for metadata; save as safetensors")
     if format == "params":
-        if metadata:
-            raise MXNetError("the .params format has no place for metadata; save as safetensors")
-        _save_params(path, named, list(named) if isinstance(arrays, Mapping) else [])
+        _save_params(path, named, [] if is_list else list(named))
     else:
-        _save_safetensors(path, named, metadata or {}, is_list=not isinstance(arrays, Mapping))
+        _save_numpy(path, named, archive=format == "npz")
 
 
 def strip_prefixes(arrays: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -154,6 +171,27 @@ def _save_params(path: FilePath, named: dict[str, torch.Tensor], names: list[str
     def check(written: Path) -> None:
         with reading(written) as reader:
             params_format.scan(reader)
+
+    atomic_write(path, write, check=check)
+
+
+def _save_numpy(path: FilePath, named: dict[str, torch.Tensor], *, archive: bool) -> None:
+    if not archive and len(named) != 1:
+        raise MXNetError(f"a .npy file holds one array, not {len(named)}; save as .npz")
+    arrays = numpy_format.as_numpy(named)
+
+    def write(sink: Sink) -> None:
+        if archive:
+            numpy_format.write_npz(sink, arrays)
+        else:
+            numpy_format.write_npy(sink, *arrays.values())
+
+    def check(written: Path) -> None:
+        with reading(written) as reader:
+            if archive:
+                numpy_format.read_npz(reader.file, reader.size, reader.name)
+            else:
+                numpy_format.read_npy(reader)
 
     atomic_write(path, write, check=check)
 

@@ -56,7 +56,7 @@ class _Worker(threading.Thread):
 
     def run(self) -> None:
         """Make batches in the state (context, NumPy semantics) of the thread that iterates."""
-        state.numpy = self.work.numpy
+        state.numpy, state.np_shape = self.work.numpy
         with self.work.ctx:
             while (job := self.jobs.get()) is not None:
                 opencv_threads.stop_for(self.work)

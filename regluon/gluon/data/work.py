@@ -95,7 +95,7 @@ class Work:
         self.epoch = epoch
         self.pinned = pinned
         self.ctx = current_context()
-        self.numpy = state.numpy
+        self.numpy = state.numpy, state.np_shape
         self.stopped = False
 
     def make(self, job: Job, place: Place) -> None:
