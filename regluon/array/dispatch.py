@@ -249,7 +249,7 @@ class _Call:
             inputs = [(weakref.ref(a.root), a.root.version) for a in self.arrays]
             for output in outputs:
                 output._node = Node(parents, inputs)
-        if self.op.view and outputs and not self.out:
+        if self.op.view == "lazy copy" and outputs and not self.out:
             outputs[0].share_with(self.arrays[0])
 
     def _store(self, outputs: list[Handle], results: tuple[Tensor, ...]) -> None:
@@ -283,7 +283,6 @@ def invoke_view(op: Op, array: Handle, attrs: dict[str, Any], cls: type[H]) -> H
 
     if state.recording and array.recorded():
         result: H = _Call(op, (array,), attrs, cls, None, None).issue()
-        result._shares = None
     else:
         try:
             (spec,) = op.infer(array.spec, **attrs)

@@ -8,21 +8,26 @@ import torch
 from torch import Tensor
 
 from regluon.array import dispatch, tape
+from regluon.array.arguments import as_tensor
 from regluon.array.handle import Handle
-from regluon.array.key import contiguous, normalize
+from regluon.array.key import normalize
 from regluon.array.protocol import ProtocolMixin
+from regluon.array.shortcut import NUMBERS
 from regluon.base import MXNetError, ShapeError, user_line
 from regluon.context import Context
 from regluon.ops.dtype import numpy_dtype, torch_dtype
 from regluon.ops.methods import OperatorMixin
 from regluon.ops.registry import NAMESPACES, Op
 from regluon.ops.reshape import infer_reshape
+from regluon.ops.subscript import plan
 
 
 if TYPE_CHECKING:  # the methods that are filled in from the operator table
     from regluon.array.typed import NDMethods
 else:
     NDMethods = object
+
+_WHOLE = slice(None)
 
 
 class NDArray(Handle, OperatorMixin, ProtocolMixin, NDMethods):
@@ -165,10 +170,14 @@ class NDArray(Handle, OperatorMixin, ProtocolMixin, NDMethods):
 
     def as_nd_ndarray(self) -> "NDArray":
         """Return the same array with `nd` semantics."""
+        if self._space == "nd":
+            return self
         return dispatch.same_storage(self, NDArray, recorded=True)
 
     def as_np_ndarray(self) -> Any:
         """Return the same array with NumPy semantics."""
+        if self._space == "np":
+            return self
         return dispatch.same_storage(self, dispatch.CLASSES["np"], recorded=True)
 
     def reshape(self, *shape: Any, **kwargs: Any) -> Any:
@@ -194,6 +203,8 @@ class NDArray(Handle, OperatorMixin, ProtocolMixin, NDMethods):
     # Indexing
 
     def __getitem__(self, key: Any) -> Any:
+        if (type(key) is slice and key == _WHOLE) or (type(key) is tuple and not key):
+            return self
         plain, indices = normalize(key, self)
         if indices:
             kind = "mask" if any(i.spec.dtype == torch.bool for i in indices) else "gather"
@@ -204,6 +215,8 @@ class NDArray(Handle, OperatorMixin, ProtocolMixin, NDMethods):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         plain, indices = normalize(key, self)
+        if not isinstance(value, (Handle, *NUMBERS)):
+            value = type(self)(as_tensor(value, self.spec.dtype, self._ctx.device), self._ctx)
         if isinstance(value, NDArray) and value._ctx is not self._ctx:
             value = value.as_in_context(self._ctx)
         op, pure = self._internal["assign"], self._internal["assigned"]

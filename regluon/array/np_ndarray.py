@@ -11,7 +11,7 @@ from regluon.ops.registry import NAMESPACES, Op
 from regluon.ops.reshape import complete_shape
 
 
-class ndarray(WholeNumberMixin, NDArray):
+class ndarray(NDArray, BitOperatorMixin):
     """An array with NumPy's semantics, as `mx.np` makes them; uninitialized if called directly.
 
     >>> import regluon as mx
@@ -67,17 +67,23 @@ class ndarray(WholeNumberMixin, NDArray):
         """Return the only element, or the one at the given place, as a Python number."""
         return self.asnumpy().item(*args)
 
-    def reshape(self, *shape: Any, **kwargs: Any) -> Any:
-        """Return a view with another shape; one length may be -1."""
-        order = kwargs.pop("order", "C")
-        if order != "C":
-            raise ValueError(f"only order='C' is supported, not {order!r}")
-        if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-            shape = tuple(shape[0])
-        return self._view_op("reshape_view", shape=complete_shape(self.shape, tuple(shape)))
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        """Return a copy with another shape; one length may be -1."""
+        return dispatch.invoke(
+            self._ops["reshape"], (self,), {"newshape": _sizes(shape), "order": order}, type(self)
+        )
+
+    def reshape_view(self, *shape: Any) -> Any:
+        """Return a view with another shape: a write to it reaches this array, and back."""
+        return self._view_op("reshape_view", shape=complete_shape(self.shape, _sizes(shape)))
 
     def copy(self, order: str = "C") -> Any:
         """Return a copy on the same context."""
+def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    """Return the lengths of `x.reshape(2, 3)` or `x.reshape((2, 3))`."""
+    return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+
+
         return self.copyto(self._ctx)
 
 

@@ -1,186 +1,266 @@
-"""Indexing: `x[key]` and `x[key] = value`, with keys made of plain, hashable data.
+"""Indexing: `x[key]` and `x[key] = value` by NumPy's rules, with keys as `ops/subscript.py` has."""
 
-A key is a tuple of integers, `slice` triples `("slice", start, stop, step)`, `None`, `Ellipsis`
-and `("array", i)`, which stands for the i-th index array of the call.
-"""
-
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from regluon.base import OutOfRangeError
-from regluon.ops.infer import meta
+from regluon.base import DTypeError, ShapeError
+from regluon.ops.dtype import dtype_name
 from regluon.ops.registry import Spec, register
+from regluon.ops.subscript import Key, Plan, Shape, out_of_range, plan
 
 
-Key = tuple[Any, ...]
+def _shape_of(index: Any) -> Shape | None:
+    return tuple(index.shape) if index.dtype == torch.bool else None
 
 
-def to_torch(key: Key, indices: Sequence[Tensor]) -> tuple[Any, ...]:
-    """Build the index that torch understands; negative steps are not among it."""
-    return tuple(_part(item, indices) for item in key)
+def _planned(data: Any, key: Key, indices: Sequence[Any]) -> Plan:
+    return plan(data.shape, key, [_shape_of(index) for index in indices])
 
 
-def _part(item: Any, indices: Sequence[Tensor]) -> Any:
-    if isinstance(item, tuple):
-        if item[0] == "array":
-            index = indices[item[1]]
-            return index if index.dtype == torch.bool else index.long()
-        return slice(*item[1:])
-    return item
+def _picked(shapes: Sequence[Shape]) -> Shape:
+    """Return the common shape of index arrays."""
+    try:
+        return tuple(torch.broadcast_shapes(*shapes))
+    except RuntimeError:
+        listed = " and ".join(map(str, shapes))
+        raise ShapeError(f"index arrays of shapes {listed} do not fit each other") from None
 
 
-def _flips(data: Tensor | Spec, key: Key) -> tuple[list[int], Key]:
-    """Replace negative steps by flipped axes: torch slices go forward only."""
-    axes, parts = [], []
-    axis = 0
-    rank = len(data.shape)
-    used = sum(1 for item in key if item is not None and item is not Ellipsis)
-    for item in key:
-        if item is Ellipsis:
-            axis += rank - used
-        elif isinstance(item, tuple) and item[0] == "slice" and (item[3] or 1) < 0:
-            size = data.shape[axis]
-            start, stop, step = slice(*item[1:]).indices(size)
-            axes.append(axis)
-            parts.append(("slice", size - 1 - start, max(size - 1 - stop, 0), -step))
-            axis += 1
+def _known(indices: Sequence[Any]) -> list[Shape]:
+    """Return the shapes of index arrays but masks, whose numbers of rows depend on values."""
+    return [tuple(index.shape) for index in indices if index.dtype != torch.bool]
+
+
+def _rows(index: Tensor) -> Shape:
+    """Return the shape of an index array, which for a mask is the number of rows it chooses."""
+    return (int(index.count_nonzero()),) if index.dtype == torch.bool else tuple(index.shape)
+
+
+def _index(part: Tensor, how: Plan, indices: Sequence[Tensor]) -> tuple[Tensor, tuple[Any, ...]]:
+    """Return the part, perhaps with moved axes, and the index that torch is to use on it."""
+    taken: dict[int, Tensor] = {}
+    for item in how.chosen:
+        index = indices[item.number]
+        if item.mask and item.axes == 0:
+            index = index.reshape(1).nonzero()[:, 0]
+        taken[item.place] = index if index.dtype == torch.bool else index.long()
+    if how.front:
+        places = [item.place + k for item in how.chosen for k in range(item.axes or 1)]
+        return part.movedim(places, list(range(len(places)))), tuple(taken.values())
+    first = how.chosen[0].place
+    return part, (*[slice(None)] * first, *taken.values())
+
+
+def _check_range(data: Tensor, how: Plan, indices: Sequence[Tensor]) -> None:
+    for item in how.chosen:
+        index, size = indices[item.number], data.shape[item.axis] if item.axes else 1
+        if item.mask or not index.numel():
             continue
-        elif item is not None:
-            axis += 1
-        parts.append(item)
-    return axes, tuple(parts)
+        low, high = (int(end) for end in torch.aminmax(index.long()))
+        if low < -size or high >= size:
+            raise out_of_range(high if high >= size else low, item.axis, size)
 
 
-def _get(data: Tensor, key: Key, indices: Sequence[Tensor]) -> Tensor:
-    axes, forward = _flips(data, key)
-    source = torch.flip(data, axes) if axes else data
-    return source[to_torch(forward, indices)]
-
-
-def check_key(shape: Sequence[int], key: Key) -> None:
-    """Raise IndexError where an integer or the number of indices does not fit the shape."""
-    used = sum(1 for item in key if item is not None and item is not Ellipsis)
-    if used > len(shape):
-        raise OutOfRangeError(f"{used} indices are too many for an array of shape {tuple(shape)}")
-    axis = 0
-    for item in key:
-        if item is Ellipsis:
-            axis += len(shape) - used
-            continue
-        if isinstance(item, int) and not -shape[axis] <= item < shape[axis]:
-            raise OutOfRangeError(
-                f"index {item} is out of range for axis {axis} of size {shape[axis]}"
-            )
-        axis += item is not None
+def _get(data: Tensor, key: Key, indices: Sequence[Tensor] = ()) -> Tensor:
+    how = _planned(data, key, indices)
+    result = part = data[how.basic]
+    rank = 0
+    if how.chosen:
+        if not data.is_cpu:  # an index out of range would end the process there
+            _check_range(data, how, indices)
+        part, index = _index(part, how, indices)
+        try:
+            result = part[index]
+        except (IndexError, RuntimeError):
+            _check_range(data, how, indices)
+            _picked([_rows(index) for index in indices])
+            raise
+        if not result.numel():  # torch looks at no index then
+            _check_range(data, how, indices)
+        rank = result.dim() - len(how.result(()))
+    return result.flip(how.flips(rank)) if how.turned else result
 
 
 def _slice_infer(data: Spec, *, key: Key) -> tuple[Spec, ...]:
-    check_key(data.shape, key)
-    shape: list[int] = []
-    axis = 0
-    used = sum(1 for item in key if item is not None and item is not Ellipsis)
-    for item in key:
-        if item is Ellipsis:
-            shape += data.shape[axis : axis + len(data.shape) - used]
-            axis += len(data.shape) - used
-        elif item is None:
-            shape.append(1)
-        else:
-            if isinstance(item, tuple):
-                shape.append(len(range(*slice(*item[1:]).indices(data.shape[axis]))))
-            axis += 1
-    return (Spec((*shape, *data.shape[axis:]), data.dtype),)
+    return (Spec(plan(data.shape, key).shape, data.dtype),)
 
 
 def _nd_slice_infer(data: Spec, *, key: Key) -> tuple[Spec, ...]:
-    (spec,) = _slice_infer(data, key=key)
-    return (Spec(spec.shape or (1,), spec.dtype),)
+    return (Spec(plan(data.shape, key).shape or (1,), data.dtype),)
 
 
 @register(_slice_infer, also={"np._internal": "slice_view"}, view="write through")
 def slice_view(data: Tensor, key: Key) -> Tensor:
-    """Return a contiguous part, such as rows, that shares storage with `data`."""
-    return _get(data, key, ())
+    """Return one run of memory, such as rows, that shares storage with `data`."""
+    return data[plan(data.shape, key).basic]
 
 
 @register(_nd_slice_infer, also={"nd._internal": "slice_view"}, view="write through")
 def slice_view_nd(data: Tensor, key: Key) -> Tensor:
-    """Return a contiguous part that shares storage with `data`; single elements have shape (1,)."""
-    part = _get(data, key, ())
+    """Return one run of memory that shares storage with `data`; single elements are (1,)."""
+    part = data[plan(data.shape, key).basic]
     return part if part.dim() else part.view(1)
 
 
 @register(_slice_infer, also={"np._internal": "slice_copy"}, view="lazy copy")
 def slice_copy(data: Tensor, key: Key) -> Tensor:
     """Return a part of `data` by integers, slices, new axes and an ellipsis, as a copy."""
-    return _get(data, key, ())
+    return _get(data, key)
 
 
 @register(_nd_slice_infer, also={"nd._internal": "slice_copy"}, view="lazy copy")
 def slice_copy_nd(data: Tensor, key: Key) -> Tensor:
     """Return a part of `data` as a copy; single elements have shape (1,)."""
-    part = _get(data, key, ())
+    part = _get(data, key)
     return part if part.dim() else part.reshape(1)
 
 
-def _gather(data: Tensor, *indices: Tensor, key: Key) -> Tensor:
-    return _get(data, key, indices)
+def _gather_infer(data: Spec, *indices: Spec, key: Key) -> tuple[Spec, ...]:
+    how = _planned(data, key, indices)
+    return (Spec(how.result(_picked(_known(indices))), data.dtype),)
 
 
-@register(meta(_gather), also={"np._internal": "gather", "nd._internal": "gather"})
+@register(_gather_infer, also={"np._internal": "gather", "nd._internal": "gather"})
 def gather(data: Tensor, *indices: Tensor, key: Key) -> Tensor:
     """Return the elements that integer arrays in the key choose, by NumPy's rules."""
     return _get(data, key, indices)
 
 
-@register(meta(_gather), also={"np._internal": "mask", "nd._internal": "mask"}, dynamic=True)
+@register(_gather_infer, also={"np._internal": "mask", "nd._internal": "mask"}, dynamic=True)
 def mask(data: Tensor, *indices: Tensor, key: Key) -> Tensor:
-    """Return the elements that boolean arrays in the key choose."""
+    """Return the elements that boolean arrays in the key choose; waits for them, as it must."""
     return _get(data, key, indices)
 
 
-def _nothing(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
-    return ()
-
-
-def _fit(target: Tensor, value: Any) -> Any:
-    """Bring a value to the target's dtype, and drop leading axes of length 1 that it lacks."""
-    if not isinstance(value, Tensor):
-        return value
-    while value.dim() > target.dim() and value.shape[0] == 1:
+def _fit(value: Tensor, shape: Shape, dtype: torch.dtype) -> Tensor:
+    """Bring a value to a dtype and shape: leading axes of length 1 may be too many."""
+    while value.dim() > len(shape) and value.shape[0] == 1:
         value = value[0]
-    return value.to(target.dtype)
+    _check_fit(tuple(value.shape), shape)
+    return value.to(dtype).expand(shape)
+
+
+def fitting(value: Any, dtype: torch.dtype) -> Any:
+    """Return a number as one that arrays of `dtype` can hold: integers lose their fraction."""
+    if dtype.is_floating_point:
+        largest = torch.finfo(dtype).max
+        return math.copysign(math.inf, value) if abs(value) > largest else float(value)
+    if dtype == torch.bool:
+        return bool(value)
+    ends = torch.iinfo(dtype)
+    if not ends.min <= value < ends.max + 1:  # also false for NaN
+        name = dtype_name(dtype)
+        raise DTypeError(f"{value} does not fit {name}, which goes from {ends.min} to {ends.max}")
+    return int(value)
+
+
+def _check_fit(given: Shape, wanted: Shape) -> None:
+    while len(given) > len(wanted) and given[0] == 1:
+        given = given[1:]
+    pairs = zip(reversed(given), reversed(wanted), strict=False)
+    if len(given) > len(wanted) or any(a not in (1, b) for a, b in pairs):
+        raise ShapeError(f"a value of shape {given} cannot be written into a part of {wanted}")
+
+
+_IN_ORDER = 32_768  # up to here torch writes on one thread of a CPU, element by element
+
+
+def _may_repeat(index: tuple[Any, ...], value: Tensor) -> bool:
+    """Say whether a place may be written twice, and torch leave open which value stays."""
+    arrays = [item for item in index if isinstance(item, Tensor)]
+    if len(arrays) == 1 and arrays[0].dtype == torch.bool:
+        return False
+    plain = value.is_cpu and value.numel() < _IN_ORDER and all(item.dim() < 2 for item in arrays)
+    return value.requires_grad or not plain
+
+
+def _last_ones(
+    index: tuple[Any, ...], shape: Shape, at: int, value: Tensor
+) -> tuple[tuple[Any, ...], Tensor]:
+    """Of places that are written several times, keep the last value only, as NumPy does.
+
+    Torch leaves open which one wins, and sends gradients to all of them.
+    """
+    found: list[Tensor] = []
+    for item in index[at:]:
+        found += item.nonzero(as_tuple=True) if item.dtype == torch.bool else (item,)
+    places = torch.broadcast_tensors(*found)
+    flat = torch.zeros_like(places[0])
+    for size, place in zip(shape[at:], places, strict=False):
+        flat = flat * size + place % size
+    flat = flat.reshape(-1)
+    order = torch.arange(flat.numel(), device=flat.device)
+    count = 1
+    for size in shape[at : at + len(places)]:
+        count *= size
+    last = torch.zeros(count, dtype=order.dtype, device=flat.device)
+    last.scatter_reduce_(0, flat, order, "amax", include_self=False)
+    kept = (last[flat] == order).nonzero()[:, 0]
+    chosen = tuple(place.reshape(-1)[kept] for place in places)
+    rows = value.flatten(at, at + places[0].dim() - 1) if places[0].dim() else value.unsqueeze(at)
+    return (*index[:at], *chosen), rows.index_select(at, kept)
 
 
 def _set(data: Tensor, value: Any, key: Key, indices: Sequence[Tensor]) -> None:
-    axes, forward = _flips(data, key)
-    index = to_torch(forward, indices)
-    if axes:
-        rows = torch.arange(data.numel(), device=data.device).view(data.shape)
-        chosen = torch.flip(rows, axes)[index]
-        data.view(-1)[chosen] = (
-            _fit(chosen, value) if not isinstance(value, Tensor) else (value.to(data.dtype))
-        )
+    how = _planned(data, key, indices)
+    part = data[how.basic]
+    if not isinstance(value, Tensor):
+        value = fitting(value, data.dtype)
+    elif _overlap(data, value):
+        value = value.clone()
+    if not how.chosen:
+        if not isinstance(value, Tensor):
+            part.fill_(value)
+            return
+        value = _fit(value, how.shape, data.dtype)
+        part.copy_(value.flip(how.turned) if how.turned else value)
         return
-    data[index] = _fit(data[index], value)
+    _check_range(data, how, indices)
+    part, index = _index(part, how, indices)
+    if not isinstance(value, Tensor):
+        _picked(_known(indices))
+        part[index] = value
+        return
+    picked = _picked([_rows(index) for index in indices])
+    value = _fit(value, how.result(picked), data.dtype)
+    if how.turned:
+        value = value.flip(how.flips(len(picked)))
+    if _may_repeat(index, value):
+        index, value = _last_ones(index, tuple(part.shape), how.at(), value)
+    part[index] = value
+
+
+def _overlap(data: Tensor, value: Tensor) -> bool:
+    return data.untyped_storage().data_ptr() == value.untyped_storage().data_ptr()
+
+
+def _assign_infer(data: Spec, value: Any, *indices: Spec, key: Key) -> tuple[Spec, ...]:
+    how = _planned(data, key, indices)
+    if not isinstance(value, Spec):
+        fitting(value, data.dtype)
+    elif not any(item.mask for item in how.chosen):
+        _check_fit(value.shape, how.result(_picked(_known(indices))))
+    return ()
 
 
 @register(
-    _nothing,
+    _assign_infer,
     also={"np._internal": "assign", "nd._internal": "assign"},
     outputs=0,
     mutates="data",
     differentiable="",
 )
 def assign(data: Tensor, value: Tensor, *indices: Tensor, key: Key) -> None:
-    """Write `value` (an array or a number) into a part of `data`."""
+    """Write `value` (an array or a number) into a part of `data`; of repeated places the last."""
     _set(data, value, key, indices)
 
 
 def _assigned_infer(data: Spec, value: Any, *indices: Any, key: Key) -> tuple[Spec, ...]:
+    _assign_infer(data, value, *indices, key=key)
     return (data,)
 
 

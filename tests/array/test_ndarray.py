@@ -49,18 +49,18 @@ WRITES_THROUGH = {
     "all": lambda x: x[:],
     "reshape method": lambda x: x.reshape(3, 2),
     "detach": lambda x: x.detach(),
+    "new axis": lambda x: x[None],
     "row of a row": lambda x: x[0:2][0][1:],
     "other class": lambda x: x.as_np_ndarray(),
 }
 COPIES = {
     "column": lambda x: x[:, 0],
     "columns": lambda x: x[:, 1:],
-    "steps": lambda x: x[::2],
+    "steps": lambda x: x[:, ::2],
     "reversed": lambda x: x[::-1],
     "T": lambda x: x.T,
     "expand_dims": lambda x: x.expand_dims(0),
     "reshape function": lambda x: nd.reshape(x, shape=(3, 2)),
-    "new axis": lambda x: x[None],
     "copy": lambda x: x.copy(),
     "asnumpy": lambda x: nd.array(x.asnumpy()),
 }
