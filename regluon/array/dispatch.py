@@ -99,8 +99,7 @@ class _Call:
         given += [array for array in out_list(out) if not given]
         self.ctx = ctx or (given[0]._ctx if given else current_context())
         self.args = tuple(self._argument(arg) for arg in args)
-        alone = not (given or op.creates or op.random)
-        if alone and not any(isinstance(arg, Handle) for arg in flat(self.args)):
+        if not (op.creates or op.random or any(isinstance(a, Handle) for a in flat(self.args))):
             self.args = tuple(self._number(arg) for arg in self.args)
         self.arrays = [arg for arg in flat(self.args) if isinstance(arg, Handle)]
         if not op.creates and any(array._ctx is not self.ctx for array in self.arrays):
