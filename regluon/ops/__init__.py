@@ -1,11 +1,13 @@
 """What is computed: one record per operator, entered in the table by importing the families."""
 
 from regluon.ops import (
+    blas as blas,
     broadcast as broadcast,
     comparison as comparison,
     conv as conv,
     create as create,
     cross_entropy as cross_entropy,
+    factor as factor,
     image as image,
     index as index,
     join as join,
@@ -22,6 +24,7 @@ from regluon.ops import (
     sample_np as sample_np,
     shape as shape,
     slicing as slicing,
+    solve as solve,
     step as step,
     step_group as step_group,
     unary as unary,

@@ -12,7 +12,7 @@ from regluon.ops.calling import by_name, register_meta
 Axes = int | Sequence[int]
 
 
-def _check_pair(lhs: Tensor, rhs: Tensor, left: int, right: int) -> None:
+def check_pair(lhs: Tensor, rhs: Tensor, left: int, right: int) -> None:
     """Raise unless the arrays have one dtype and the axes to be summed have one size."""
     if lhs.dtype != rhs.dtype:
         raise DTypeError(f"both arrays need one dtype, not {lhs.dtype} and {rhs.dtype}")
@@ -41,7 +41,7 @@ def dot_nd(
     if lhs.dim() == 0 or rhs.dim() == 0:
         raise ShapeError("dot needs arrays with at least one axis")
     left, right = (0 if transpose_a else -1), (-1 if transpose_b else 0)
-    _check_pair(lhs, rhs, left, right)
+    check_pair(lhs, rhs, left, right)
     if lhs.dim() == rhs.dim() == 2:
         return torch.mm(lhs.t() if transpose_a else lhs, rhs.t() if transpose_b else rhs)
     if lhs.dim() == rhs.dim() == 1:
@@ -68,7 +68,7 @@ def batch_dot(
             f"batch_dot needs equal leading axes, at least one, not shapes {tuple(lhs.shape)} and "
             f"{tuple(rhs.shape)}"
         )
-    _check_pair(lhs, rhs, -2 if transpose_a else -1, -1 if transpose_b else -2)
+    check_pair(lhs, rhs, -2 if transpose_a else -1, -1 if transpose_b else -2)
     return torch.matmul(lhs.mT if transpose_a else lhs, rhs.mT if transpose_b else rhs)
 
 
@@ -81,7 +81,7 @@ def dot_np(a: Tensor | float, b: Tensor | float) -> Tensor:
     if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a.dim() and b.dim()):
         return torch.mul(a, b)
     inner = max(b.dim() - 2, 0)
-    _check_pair(a, b, -1, inner)
+    check_pair(a, b, -1, inner)
     if b.dim() <= 2:
         return torch.matmul(a, b)
     result: Tensor = torch.tensordot(a, b, dims=([-1], [inner]))
@@ -93,7 +93,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Multiply matrices in the last two axes, the others broadcast; a vector is a row or column."""
     if a.dim() == 0 or b.dim() == 0:
         raise ShapeError("matmul needs arrays with at least one axis; use multiply for numbers")
-    _check_pair(a, b, -1, max(b.dim() - 2, 0))
+    check_pair(a, b, -1, max(b.dim() - 2, 0))
     return torch.matmul(a, b)
 
 
@@ -138,7 +138,7 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
 def vdot(a: Tensor, b: Tensor) -> Tensor:
     """Return the inner product of the flattened arrays."""
     left, right = a.reshape(-1), b.reshape(-1)
-    _check_pair(left, right, 0, 0)
+    check_pair(left, right, 0, 0)
     result: Tensor = torch.dot(left, right)
     return result
 
@@ -162,39 +162,4 @@ def linalg_norm(
         result = torch.linalg.vector_norm(values, 2, dim, keepdims)
     else:
         result = torch.linalg.norm(values, ord, dim, keepdims)
-    return result
-
-
-@register_meta(also={"np.linalg": "det"}, symbol="_npi_det")
-def det(a: Tensor) -> Tensor:
-    """Return the determinants of the square matrices in the last two axes."""
-    result: Tensor = torch.linalg.det(a)
-    return result
-
-
-@register_meta(also={"np.linalg": "slogdet"}, symbol="_npi_slogdet", outputs=2)
-def slogdet(a: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the signs and the logarithms of the absolute values of determinants."""
-    sign, logarithm = torch.linalg.slogdet(a)
-    return sign, logarithm
-
-
-@register_meta(also={"np.linalg": "inv"}, symbol="_npi_inv")
-def inv(a: Tensor) -> Tensor:
-    """Return the inverses of the matrices in the last two axes; singular ones are an error."""
-    result: Tensor = torch.linalg.inv(a)
-    return result
-
-
-@register_meta(also={"np.linalg": "cholesky"}, symbol="_npi_cholesky")
-def cholesky(a: Tensor) -> Tensor:
-    """Return lower triangles L with L @ L.T = a, for symmetric positive definite matrices."""
-    result: Tensor = torch.linalg.cholesky(a)
-    return result
-
-
-@register_meta(also={"np.linalg": "solve"}, symbol="_npi_solve")
-def solve(a: Tensor, b: Tensor) -> Tensor:
-    """Return x with a @ x = b, for square `a` and right-hand sides in the columns of `b`."""
-    result: Tensor = torch.linalg.solve(a, b)
     return result
