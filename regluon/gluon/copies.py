@@ -1,6 +1,8 @@
 """Copies of a value on several contexts, as leaves of the graph with their gradients."""
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -77,3 +79,33 @@ def _in_order(value: torch.Tensor) -> torch.Tensor:
     if value.stride() == strides:
         return value
     return torch.empty_strided(value.shape, strides, dtype=value.dtype).copy_(value)
+
+
+class Owner:
+    """Tells the parameter of a tensor in a torch module; a copied tensor has none as yet."""
+
+    __slots__ = ("param",)
+
+    def __init__(self, param: Any) -> None:
+        self.param = param
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Owner":
+        return Owner(None)
+
+
+def deep_copy(param: Any, memo: dict[int, Any]) -> Any:
+    """Return a copy of a parameter with values and gradients of its own.
+
+    A tensor of a torch module that shares the values is copied with it, once for all that hold it.
+    """
+    new = memo[id(param)] = object.__new__(type(param))
+    apart = {"_copies", "_data", "_grads", "_grad", "_twin"}
+    for name, value in vars(param).items():
+        vars(new)[name] = None if name in apart else copy.deepcopy(value, memo)
+    new._copies = [copy.copy(array) for array in param._copies]
+    new._data, new._grads, new._grad = by_context(new._copies), [], {}
+    if param._twin is not None:
+        new.adopt(copy.deepcopy(param._twin, memo))
+    elif new._copies:
+        new._attach()
+    return new

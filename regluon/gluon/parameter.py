@@ -13,6 +13,7 @@ from regluon.array.interchange import context_of
 from regluon.array.ndarray import NDArray
 from regluon.base import ContextError, MXNetError, ShapeError
 from regluon.context import Context, cpu, current_context
+from regluon.gluon import copies
 from regluon.gluon.copies import Contexts, attach, by_context, list_contexts, plain_shape
 from regluon.gluon.utils import new_array, shape_is_known
 from regluon.ops.dtype import numpy_dtype, torch_dtype
@@ -81,9 +82,10 @@ class Parameter:
         self._deferred: Deferred | None = None
         self._twin: torch.Tensor | None = None
         self._brought = False  # the values came with a torch module: none are to be made
-        self._trainer: Any = None
         self._grad_req = "null"
         self.grad_req = grad_req
+
+    __deepcopy__ = copies.deep_copy
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.name} (shape={self.shape}, dtype={self.dtype})"
@@ -174,9 +176,7 @@ class Parameter:
         """Return the contexts that hold, or will hold, a copy."""
         if self._deferred is not None:
             return list(self._deferred[1])
-        if not self._copies:
-            raise self._missing()
-        return [copy.context for copy in self._copies]
+        return [copy.context for copy in self.list_data()]
 
     def zero_grad(self) -> None:
         """Set the gradients to zero; does nothing where there are none."""
@@ -313,7 +313,7 @@ class Parameter:
     def adopt(self, tensor: torch.Tensor) -> None:
         """Take a tensor of a torch module, its parameter or buffer, as the first copy."""
         self._twin = tensor
-        tensor.regluon_parameter = self  # type: ignore[attr-defined]
+        tensor.regluon_parameter = copies.Owner(self)  # type: ignore[attr-defined]
         if self._copies:
             self._attach()
         else:

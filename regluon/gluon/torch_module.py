@@ -1,5 +1,6 @@
 """BlockModule: a block as a `torch.nn.Module` on the same weights, for torch's optimizers."""
 
+import copy
 from typing import Any
 
 import torch
@@ -34,6 +35,13 @@ class BlockModule(torch.nn.Module):
                 self.register_buffer(name, tensor)
         for name, child in block._children.items():
             self.add_module(name, child.as_torch())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "BlockModule":
+        """Return a module on a copy of the block: the block first, whose tensors are the copy's."""
+        copy.deepcopy(self.block, memo)
+        new = memo[id(self)] = type(self).__new__(type(self))
+        new.__setstate__(copy.deepcopy(self.__dict__, memo))  # type: ignore[no-untyped-call]
+        return new
 
     def forward(self, *args: Any) -> Any:
         """Call the block on tensors, recorded in torch's grad mode, training if `self.training`."""

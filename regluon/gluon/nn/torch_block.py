@@ -51,7 +51,8 @@ class TorchBlock(HybridBlock):
         """Return the parameter on the storage of each tensor, a new one if it has none yet."""
         found = {}
         for name, tensor in tensors.items():
-            param = getattr(tensor, "regluon_parameter", None)
+            owner = getattr(tensor, "regluon_parameter", None)
+            param = None if owner is None else owner.param
             if param is None:
                 trained = isinstance(tensor, torch.nn.Parameter)
                 param = Parameter(
