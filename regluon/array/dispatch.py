@@ -173,7 +173,7 @@ class _Call:
         engine = selected.engine
         if engine.inline or self.op.dynamic:
             for array in self.arrays:
-                engine.wait_for_var(array.root)
+                wait(array)
             self.site = user_line()
             results = self._compute()
             outputs = self.out or [self.cls(None, self.ctx) for _ in results]
