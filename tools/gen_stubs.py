@@ -44,11 +44,11 @@ def annotation(parameter: inspect.Parameter, array: str) -> str:
     return text if names <= KNOWN else "Any"
 
 
-def declared(op: Op, array: str, *, method: bool) -> str:
+def declared(op: Op, array: str, *, method: bool, space: str = "") -> str:
     """Return the parameter list of an operator in stub form."""
     texts: list[str] = []
     starred = False
-    for place, parameter in enumerate(parameters(op)):
+    for place, parameter in enumerate(parameters(op, space)):
         if method and place == 0:
             texts.append("self")
             continue
@@ -75,10 +75,13 @@ def functions(space: str, array: str, indent: str = "") -> Iterable[str]:
     for name, function in WRITTEN.get(space, {}).items():
         yield f"{indent}from {function.__module__} import {name} as {name}\n"
     for name, op in sorted(NAMESPACES.get(space, {}).items()):
+        if name in WRITTEN.get(space, {}):
+            continue
         if indent:
             yield f"{indent}@staticmethod\n"
         doc = op.doc.splitlines()[0] if op.doc else name
-        yield f"{indent}def {name}({declared(op, array, method=False)}) -> {result(op, array)}:\n"
+        given = declared(op, array, method=False, space=space)
+        yield f"{indent}def {name}({given}) -> {result(op, array)}:\n"
         yield f'{indent}    """{doc}"""\n'
 
 

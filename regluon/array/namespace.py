@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from regluon.array import control, dispatch
+from regluon.array import control, dispatch, np_functions
 from regluon.array.handle import Handle
 from regluon.ops.methods import METHODS
 from regluon.ops.registry import NAMESPACES, Op
@@ -16,13 +16,24 @@ Function = Callable[..., Any]
 WRITTEN: dict[str, dict[str, Function]] = {
     "nd.contrib": control.FUNCTIONS,
     "npx": control.FUNCTIONS,
+    "np": np_functions.FUNCTIONS,
 }
 """Per namespace: the functions that are no operators."""
 
 
-def parameters(op: Op) -> Iterator[inspect.Parameter]:
+_RENAMED = {"np": {"data": "x", "lhs": "x1", "rhs": "x2"}}
+"""Per namespace: what MXNet calls arrays there, in records that other namespaces share."""
+
+
+def public_name(array: str, space: str) -> str:
+    """Return the name that an array parameter of a record has in a namespace."""
+    return _RENAMED.get(space, {}).get(array, array)
+
+
+def parameters(op: Op, space: str = "") -> Iterator[inspect.Parameter]:
     """Yield the public parameters of an operator: `device` as `ctx`, no other given by the door."""
     seen_variadic = False
+    positional = True
     yielded: set[str] = set()
     for parameter in inspect.signature(op.fn).parameters.values():
         if parameter.name in ("generator", "training", "out"):  # `out` comes last, by name
@@ -36,18 +47,21 @@ def parameters(op: Op) -> Iterator[inspect.Parameter]:
         if seen_variadic and kind is parameter.POSITIONAL_OR_KEYWORD:
             kind = parameter.KEYWORD_ONLY
         yielded.add(parameter.name)
-        yield parameter.replace(kind=kind)
-    extra = ["ctx"] if op.creates else []
-    for name in [*extra, "out"]:
-        if name not in yielded:
-            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+        positional = positional and kind is parameter.POSITIONAL_OR_KEYWORD
+        yield parameter.replace(kind=kind, name=public_name(parameter.name, space))
+    named = inspect.Parameter.KEYWORD_ONLY
+    if op.creates and "ctx" not in yielded:
+        positional = False
+        yield inspect.Parameter("ctx", named, default=None)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if positional else named
+    yield inspect.Parameter("out", kind, default=None)
 
 
-def signature_text(op: Op) -> str:
+def signature_text(op: Op, space: str = "") -> str:
     """Return the public parameter list as Python source, annotations left out."""
     texts: list[str] = []
     starred = False
-    for parameter in parameters(op):
+    for parameter in parameters(op, space):
         if parameter.kind is parameter.VAR_POSITIONAL:
             starred = True
             texts.append(f"*{parameter.name}")
@@ -60,27 +74,28 @@ def signature_text(op: Op) -> str:
     return ", ".join(texts)
 
 
-def make_function(op: Op, public: str, cls: type[Handle]) -> Function:
+def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Function:
     """Compile the public function of an operator: its signature, and one call of the door."""
+    arrays = [public_name(name, space) for name in op.arrays]
     if op.variadic:
-        *first, last = op.arrays
+        *first, last = arrays
         args = "".join(f"{name}, " for name in first) + f"*_unpacked({last})"
     else:
-        args = ", ".join(op.arrays)
+        args = ", ".join(arrays)
     attrs = ", ".join(f"{name!r}: {name}" for name in op.attrs)
     tail = ", ctx=_context(ctx)" if op.creates else ""
+    given = f"({args},)" if arrays else "()"
+    made = f"_invoke(_op, {given}, {{{attrs}}}, _cls, out{tail})"
     source = (
-        f"def {public}({signature_text(op)}):\n"
-        f"    return _invoke(_op, ({args},), {{{attrs}}}, _cls, out{tail})\n"
-        if op.arrays
-        else f"def {public}({signature_text(op)}):\n"
-        f"    return _invoke(_op, (), {{{attrs}}}, _cls, out{tail})\n"
+        f"def {public}({signature_text(op, space)}):\n"
+        f"    return {f'_tupled({made})' if _gives_tuple(op) else made}\n"
     )
     scope: dict[str, Any] = {
         "_invoke": dispatch.invoke,
         "_op": op,
         "_cls": cls,
         "_unpacked": _unpacked,
+        "_tupled": _tupled,
         "_context": dispatch.checked_context,
     }
     exec(compile(source, f"<regluon {op.name}>", "exec"), scope)  # the text is ours alone
@@ -97,10 +112,22 @@ def _unpacked(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     return arrays
 
 
+def _gives_tuple(op: Op) -> bool:
+    """Say whether several results are a tuple, as NumPy's functions say, and not MXNet's list."""
+    returned = inspect.signature(op.fn).return_annotation
+    numpy_like = any(space.split(".")[0] == "np" for space in op.names)
+    return numpy_like and "tuple" in inspect.formatannotation(returned)
+
+
+def _tupled(result: Any) -> Any:
+    return tuple(result) if isinstance(result, list) else result
+
+
 def functions(space: str, family: str) -> dict[str, Function]:
     """Return the public functions of a namespace such as `np.random`, making arrays of `family`."""
     cls = dispatch.CLASSES[family]
-    made = {name: make_function(op, name, cls) for name, op in NAMESPACES.get(space, {}).items()}
+    table = NAMESPACES.get(space, {})
+    made = {name: make_function(op, name, cls, space) for name, op in table.items()}
     return {**made, **WRITTEN.get(space, {})}
 
 
@@ -120,6 +147,9 @@ def bind_methods(family: str) -> None:
     NumPy-like arrays also have the methods that only `nd` knows, with results of their own class.
     """
     cls = dispatch.CLASSES[family]
+    own = set(vars(cls))  # what a class writes out itself stays
     for name in dict.fromkeys([*METHODS["nd"], *METHODS[family]]):
+        if name in own:
+            continue
         op = NAMESPACES[family].get(name) or NAMESPACES["nd"][name]
         setattr(cls, name, make_function(op, name, cls))

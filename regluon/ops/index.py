@@ -328,15 +328,15 @@ def _nonzero_rule(a: Spec) -> tuple[Spec, ...]:
     differentiable="",
     dynamic=True,
 )
-def nonzero(a: Tensor) -> list[Tensor]:
-    """Return the places of elements other than zero: a list with one int64 array per axis.
+def nonzero(a: Tensor) -> tuple[Tensor, ...]:
+    """Return the places of elements other than zero: one int64 array per axis.
 
     The call waits for its input.
 
     >>> [axis.asnumpy().tolist() for axis in np.nonzero(np.array([[0, 1], [2, 0]]))]
     [[0, 1], [1, 0]]
     """
-    return [axis.clone() for axis in a.reshape(a.shape or (1,)).nonzero().unbind(1)]
+    return tuple(axis.clone() for axis in a.reshape(a.shape or (1,)).nonzero().unbind(1))
 
 
 @register(_nonzero_rule, np="flatnonzero", symbol="", differentiable="", dynamic=True)
@@ -345,7 +345,14 @@ def flatnonzero(a: Tensor) -> Tensor:
     return a.reshape(-1).nonzero().reshape(-1)
 
 
-@register(_nonzero_rule, npx="nonzero", symbol="_npx_nonzero", differentiable="", dynamic=True)
+@register(
+    _nonzero_rule,
+    np="argwhere",
+    npx="nonzero",
+    symbol="_npx_nonzero",
+    differentiable="",
+    dynamic=True,
+)
 def nonzero_npx(a: Tensor) -> Tensor:
     """Return the places of elements other than zero, one row each; the call waits for its input."""
     return a.nonzero()

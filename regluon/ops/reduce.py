@@ -236,16 +236,23 @@ def _as(data: Tensor, dtype: Any, default: DType) -> Tensor:
 
 
 @register(_rule_np(_counted), np="sum", symbol="_np_sum")
-def sum_np(a: Tensor, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
-    """Add up the elements over one axis, several, or all; booleans are counted as int64.
+def sum_np(
+    a: Tensor,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: float | None = None,
+) -> Tensor:
+    """Add up the elements over one axis, several, or all, and `initial`; booleans count as int64.
 
     >>> np.sum(np.array([[1, 2], [3, 4]]), axis=0).asnumpy().tolist()
     [4.0, 6.0]
     """
-    return _reduce(_sum, _as(a, dtype, _counted), chosen_axes(a.dim(), axis), keepdims)
+    total = _reduce(_sum, _as(a, dtype, _counted), chosen_axes(a.dim(), axis), keepdims)
+    return total if initial is None else total + total.new_tensor(initial)
 
 
-@register(_rule_np(_counted), np="prod", symbol="_np_prod")
+@register(_rule_np(_counted), np="prod product", symbol="_np_prod")
 def prod_np(a: Tensor, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """Multiply the elements over one axis, several, or all."""
     return _reduce(_prod, _as(a, dtype, _counted), chosen_axes(a.dim(), axis), keepdims)
@@ -305,13 +312,13 @@ def min_np(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _reduce(torch.amin, a, chosen_axes(a.dim(), axis), keepdims)
 
 
-@register(_rule_np(_bool), np="any", symbol="_np_any", differentiable="")
+@register(_rule_np(_bool), np="any sometrue", symbol="_np_any", differentiable="")
 def any_np(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Say whether any element over axes is other than zero."""
     return _reduce(torch.any, a, chosen_axes(a.dim(), axis), keepdims)
 
 
-@register(_rule_np(_bool), np="all", symbol="_np_all", differentiable="")
+@register(_rule_np(_bool), np="all alltrue", symbol="_np_all", differentiable="")
 def all_np(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Say whether all elements over axes are other than zero."""
     return _reduce(torch.all, a, chosen_axes(a.dim(), axis), keepdims)

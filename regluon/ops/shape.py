@@ -233,13 +233,7 @@ def _expanded_shape(old: Shape, axis: int) -> Shape:
     return (*old[:at], 1, *old[at:])
 
 
-@register(
-    shaped(_expanded_shape),
-    nd="expand_dims",
-    np="expand_dims",
-    symbol="expand_dims",
-    view="lazy copy",
-)
+@register(shaped(_expanded_shape), nd="expand_dims", symbol="expand_dims", view="lazy copy")
 def expand_dims(data: Tensor, axis: int) -> Tensor:
     """Insert an axis of length 1 so that it becomes number `axis`.
 
@@ -247,6 +241,12 @@ def expand_dims(data: Tensor, axis: int) -> Tensor:
     (2, 1, 3)
     """
     return data.reshape(_expanded_shape(tuple(data.shape), axis))
+
+
+@register(shaped(_expanded_shape), np="expand_dims", symbol="expand_dims", view="lazy copy")
+def expand_dims_np(a: Tensor, axis: int) -> Tensor:
+    """Insert an axis of length 1 so that it becomes number `axis`."""
+    return a.reshape(_expanded_shape(tuple(a.shape), axis))
 
 
 def _squeezed_shape(old: Shape, axis: Sizes | None = None) -> Shape:

@@ -41,7 +41,8 @@ def _rint(x: Tensor) -> Tensor:
     return torch.ceil(x - 0.5) if x.is_floating_point() else x.clone()
 
 
-def _round(x: Tensor) -> Tensor:
+def half_away(x: Tensor) -> Tensor:
+    """Round to whole numbers, halves away from zero."""
     if not x.is_floating_point():
         return x.clone()
     cut = torch.trunc(x)  # adding 0.5 first would round the largest float below 0.5 up
@@ -99,7 +100,7 @@ _SINGLE: list[tuple[Infer, str, Function, str, str, str]] = [
     (real, "softsign", torch.nn.functional.softsign, "Return x / (1 + |x|).", "softsign", ""),
     (real, "rsqrt", torch.rsqrt, "Return 1 / sqrt(x).", "rsqrt", ""),
     (real, "rcbrt", lambda x: 1 / _cbrt(x), "Return 1 / cbrt(x).", "rcbrt", ""),
-    (same, "round", _round, "Round to whole numbers, halves away from zero.", "round", ""),
+    (same, "round", half_away, "Round to whole numbers, halves away from zero.", "round", ""),
     (same, "rint", _rint, "Round to whole numbers, halves down, as MXNet does.", "rint", ""),
 ]
 
@@ -112,7 +113,7 @@ _unary(real, "degrees", torch.rad2deg, "Convert to degrees.", "degrees", "degree
 _unary(real, "radians", torch.deg2rad, "Convert to radians.", "radians", "radians deg2rad", "")
 
 
-@register(same, np="round around", symbol="_npi_around")
+@register(same, np="round around round_", symbol="_npi_around")
 def round_np(x: Tensor, decimals: int = 0) -> Tensor:
     """Round to a number of decimals, halves to even; negative ones round left of the point.
 
@@ -149,6 +150,8 @@ def _predicate(name: str, fn: Function, doc: str) -> None:
 _predicate("logical_not", torch.logical_not, "Say where elements are zero.")
 _predicate("isnan", torch.isnan, "Say where elements are not a number.")
 _predicate("isinf", torch.isinf, "Say where elements are infinite.")
+_predicate("isposinf", torch.isposinf, "Say where elements are infinite and positive.")
+_predicate("isneginf", torch.isneginf, "Say where elements are infinite and negative.")
 _predicate("isfinite", torch.isfinite, "Say where elements are neither infinite nor NaN.")
 
 
@@ -170,6 +173,25 @@ def clip(data: Tensor, a_min: float, a_max: float) -> Tensor:
 def clip_np(a: Tensor, a_min: float | None, a_max: float | None) -> Tensor:
     """Limit elements to the range from `a_min` to `a_max`, of which one may be None."""
     return _clamp(a, a_min, a_max)
+
+
+@register(same, np="nan_to_num", symbol="_npi_nan_to_num")
+def nan_to_num(
+    x: Tensor,
+    copy: bool = True,
+    nan: float = 0.0,
+    posinf: float | None = None,
+    neginf: float | None = None,
+) -> Tensor:
+    """Return finite numbers: `nan` for NaN, `posinf` and `neginf` for the infinite ones.
+
+    posinf, neginf: the largest and the smallest number of the dtype if None. copy: False writes
+    them into `x`, and returns it.
+
+    >>> np.nan_to_num(np.array([np.nan, np.inf, 1]), posinf=9).asnumpy().tolist()
+    [0.0, 9.0, 1.0]
+    """
+    return torch.nan_to_num(x, nan, posinf, neginf)
 
 
 def _clamp(data: Tensor, low: float | None, high: float | None) -> Tensor:
