@@ -5,15 +5,15 @@ from typing import Any
 
 _ND = (
     "abs arccos arccosh arcsin arcsinh arctan arctanh argmax argmin argsort broadcast_axes "
-    "broadcast_like broadcast_to cbrt ceil clip cos cosh degrees dot exp expand_dims expm1 "
+    "broadcast_like broadcast_to cbrt ceil clip cos cosh degrees diag dot exp expand_dims expm1 "
     "fix flatten flip floor log log10 log1p log2 log_softmax max mean min nanprod nansum norm "
     "one_hot pad pick prod radians rcbrt reciprocal relu repeat reshape_like rint round rsqrt "
     "sigmoid sign sin sinh slice slice_axis slice_like softmax softmin sort split sqrt square "
     "squeeze sum swapaxes take tan tanh tile topk trunc"
 )
 _NP = (
-    "all any argmax argmin argsort clip cumsum dot flatten max mean min prod ravel repeat "
-    "round sort squeeze std sum swapaxes take tile var"
+    "all any argmax argmin argsort clip cumsum dot flatten max mean min nonzero prod ravel "
+    "repeat round sort squeeze std sum swapaxes take tile var"
 )
 METHODS = {"nd": _ND.split(), "np": _NP.split()}
 """Per namespace: the functions that are methods too."""
@@ -112,3 +112,40 @@ class OperatorMixin:
 
     def __le__(self, other: Any) -> Any:
         return self._invoke("less_equal", self, other)
+
+
+class BitOperatorMixin:
+    """The operators on bits, which only NumPy-like arrays have."""
+
+    __slots__ = ()
+
+    def _invoke(self, name: str, *args: Any, out: Any = None) -> Any:
+        """Call the operator that this class's namespace knows as `name`; bound by each class."""
+        raise NotImplementedError
+
+    def __and__(self, other: Any) -> Any:
+        return self._invoke("bitwise_and", self, other)
+
+    __rand__ = __and__
+
+    def __iand__(self, other: Any) -> Any:
+        return self._invoke("bitwise_and", self, other, out=self)
+
+    def __or__(self, other: Any) -> Any:
+        return self._invoke("bitwise_or", self, other)
+
+    __ror__ = __or__
+
+    def __ior__(self, other: Any) -> Any:
+        return self._invoke("bitwise_or", self, other, out=self)
+
+    def __xor__(self, other: Any) -> Any:
+        return self._invoke("bitwise_xor", self, other)
+
+    __rxor__ = __xor__
+
+    def __ixor__(self, other: Any) -> Any:
+        return self._invoke("bitwise_xor", self, other, out=self)
+
+    def __invert__(self) -> Any:
+        return self._invoke("bitwise_not", self)
