@@ -79,12 +79,12 @@ class ndarray(NDArray, BitOperatorMixin):
 
     def copy(self, order: str = "C") -> Any:
         """Return a copy on the same context."""
+        return self.copyto(self._ctx)
+
+
 def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """Return the lengths of `x.reshape(2, 3)` or `x.reshape((2, 3))`."""
     return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-
-
-        return self.copyto(self._ctx)
 
 
 dispatch.CLASSES["np"] = ndarray
