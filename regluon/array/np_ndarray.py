@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from regluon.array import dispatch, display
 from regluon.array.ndarray import NDArray
 from regluon.context import Context
-from regluon.ops.methods import WholeNumberMixin
+from regluon.ops.methods import BitOperatorMixin
 from regluon.ops.registry import NAMESPACES, Op
 from regluon.ops.reshape import complete_shape
 
@@ -38,15 +38,12 @@ class ndarray(NDArray, BitOperatorMixin):
     def __rmatmul__(self, other: Any) -> Any:
         return self._invoke("matmul", other, self)
 
-    def __round__(self, n: int = 0) -> Any:
-        return dispatch.invoke(self._ops["round"], (self,), {"decimals": n}, type(self))
-
     def clip(self, min: float | None = None, max: float | None = None, out: Any = None) -> Any:
         """Return the elements limited to the range from `min` to `max`, of which one may be None."""
         attrs = {"a_min": min, "a_max": max}
         return dispatch.invoke(self._ops["clip"], (self,), attrs, type(self), out)
 
-    def astype(
+    def astype(  # type: ignore[override]  # MXNet's order, which is NumPy's
         self,
         dtype: Any,
         order: str = "K",
