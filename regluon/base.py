@@ -101,7 +101,14 @@ ENVIRONMENT = (
     EnvVar(
         "MXNET_ENGINE_TYPE",
         "NaiveEngine",
-        "which engine runs operators: NaiveEngine (at once) or LazyEngine (when a value is read)",
+        "which engine runs operators: ThreadedEngine (worker threads), NaiveEngine (at once) or "
+        "LazyEngine (when a value is read)",
+    ),
+    EnvVar(
+        "REGLUON_ENGINE_MAX_BYTES",
+        "",
+        "how many bytes the results of waiting operators may have before the front end waits; "
+        "an eighth of the memory unless set",
     ),
     EnvVar(
         "REGLUON_HOME",

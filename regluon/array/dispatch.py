@@ -1,5 +1,6 @@
 """The door: `invoke` is the only way from a call to an engine task; recording flags live here."""
 
+import math
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -15,12 +16,15 @@ from regluon.array.handle import Handle, Node, View
 from regluon.array.shortcut import NUMBERS, computed, recorded
 from regluon.base import (
     ContextError,
+    DTypeError,
     MXNetError,
     ShapeError,
     user_line,
 )
 from regluon.context import Context, current_context
+from regluon.engine.engine import Engine
 from regluon.engine.selection import selected
+from regluon.ops.dtype import dtype_name
 from regluon.ops.registry import TABLE, Op, Spec
 
 
@@ -60,13 +64,16 @@ def invoke(
 ) -> Any:
     """Call an operator: return its result, or list of results, as arrays of class `cls`.
 
-    Plain operators on finished arrays go a short way under a synchronous engine, with gradients or
-    without; everything else goes through `_Call`. Of the tasks that could run, the engine takes
-    the one with the largest `priority` first.
+    Plain operators on small finished arrays (of any size under NaiveEngine) go a short way, with
+    gradients or without; everything else goes through `_Call`. Of the tasks that could run, the
+    engine takes the one with the largest `priority` first.
     """
-    if op.plain and out is None and selected.engine.inline:
-        short = recorded if state.recording else computed
-        result = short(op, args, attrs, cls)
+    engine = selected.engine
+    if op.plain and out is None and engine.direct >= 0:
+        if state.recording:
+            result = None if engine.ordered else recorded(op, args, attrs, cls, engine.direct)
+        else:
+            result = computed(op, args, attrs, cls, engine.direct)
         if result is not None:
             return result
     return _Call(op, args, attrs, cls, ctx, out, priority).issue()
@@ -77,7 +84,7 @@ class _Call:
 
     __slots__ = (
         "args", "arrays", "attrs", "cls", "copies", "ctx", "graph",
-        "key", "op", "out", "priority", "recorded", "site", "written",
+        "key", "op", "out", "priority", "recorded", "site", "specs", "written",
     )  # fmt: skip
 
     def __init__(
@@ -114,7 +121,9 @@ class _Call:
         self.recorded = self._is_recorded()
         self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()
         self.copies: list[Handle] = []
+        self.specs: tuple[Spec, ...] | None = None
         if self.written:
+            self._refuse_write()
             self._before_write()
 
     def _argument(self, arg: Any) -> Any:
@@ -152,7 +161,8 @@ class _Call:
             for arg in flat((named.get(name),))
         )
 
-    def _before_write(self) -> None:
+    def _refuse_write(self) -> None:
+        """Raise, while nothing has changed yet, where the write cannot be."""
         if state.recording:
             for array in self.written:
                 if array.recorded():
@@ -161,6 +171,28 @@ class _Call:
                         "that is being recorded for gradients; compute a new array, or write "
                         f"outside autograd.record() (at {user_line()})"
                     )
+        if not (selected.engine.inline or self.op.dynamic):
+            self.site = user_line()
+            self._check_out(self._infer())
+
+    def _check_out(self, results: Sequence[Spec | Tensor]) -> None:
+        """Raise unless every array in `out=` has the shape and dtype of its result."""
+        if self.out and len(self.out) != len(results):
+            error: MXNetError = ShapeError(f"out has {len(self.out)} arrays for {len(results)}")
+            raise located(error, self.op, self.args, self.attrs, self.site)
+        free = not self.arrays and self.attrs.get("dtype") is None  # as out has it, as in MXNet
+        for array, result in zip(self.out, results, strict=False):
+            spec, shape = array.spec, tuple(result.shape)
+            if spec.shape != shape:
+                error = ShapeError(f"out has shape {spec.shape}, the result {shape}")
+            elif spec.dtype != result.dtype and not free:
+                names = dtype_name(spec.dtype), dtype_name(result.dtype)
+                error = DTypeError("out is {}, the result {}".format(*names))
+            else:
+                continue
+            raise located(error, self.op, self.args, self.attrs, self.site)
+
+    def _before_write(self) -> None:
         site = user_line()
         for array in self.written:
             root = array.root
@@ -171,11 +203,11 @@ class _Call:
     def issue(self) -> Any:
         """Run the call now, or queue it with the shapes of its results known."""
         engine = selected.engine
-        if engine.inline or self.op.dynamic:
+        if engine.inline or self.op.dynamic or self._now(engine):
             for array in self.arrays:
                 wait(array)
             self.site = user_line()
-            results = self._compute()
+            results = engine.run(self._compute, (self.op.name, self.site))
             outputs = self.out or [self.cls(None, self.ctx) for _ in results]
             self._finish(outputs, results)
             return self._returned(outputs)
@@ -194,8 +226,30 @@ class _Call:
         new = outputs if not self.out else []
         written = [*writes, *new]
         label = (self.op.name, self.site)
-        engine.push(task, reads, written, self.ctx, priority=self.priority, label=label)
+        source = self.arrays[0]._ctx if self.arrays else self.ctx
+        engine.push(
+            task,
+            reads,
+            written,
+            self.ctx,
+            priority=self.priority,
+            kind="compute" if source is self.ctx else f"copy from {source}",
+            size=sum(math.prod(out.spec.shape) * out.spec.dtype.itemsize for out in new),
+            label=label,
+        )
         return self._returned(outputs)
+
+    def _now(self, engine: Engine) -> bool:
+        """Say whether the caller's thread can run this: it is small, nothing in it unfinished."""
+        if engine.small < 0 or (self.recorded and engine.ordered):
+            return False
+        touched = (*self.arrays, *self.written, *self.copies)
+        if not all(array.settled() for array in touched):
+            return False
+        if any(array.root.readers for array in (*self.written, *self.copies)):
+            return False
+        specs = [array.spec for array in touched] or self._infer()
+        return all(math.prod(spec.shape) <= engine.small for spec in specs)
 
     def _returned(self, outputs: list[Handle]) -> Any:
         if not outputs:
@@ -206,9 +260,12 @@ class _Call:
         return callable(self.op.outputs)
 
     def _infer(self) -> tuple[Spec, ...]:
+        if self.specs is not None:
+            return self.specs
         specs = [spec_argument(arg) for arg in self.args]
         try:
-            return self.op.infer(*specs, **self.attrs)
+            self.specs = self.op.infer(*specs, **self.attrs)
+            return self.specs
         except Exception as error:
             raise located(error, self.op, self.args, self.attrs, self.site) from error
 
@@ -261,13 +318,9 @@ class _Call:
                 output._data = result
 
     def _write_out(self, results: tuple[Tensor, ...]) -> None:
+        self._check_out(results)
         for array, result in zip(self.out, results, strict=True):
             target = array.value()
-            if target.shape != result.shape:
-                error = ShapeError(
-                    f"out has shape {tuple(target.shape)}, the result {tuple(result.shape)}"
-                )
-                raise located(error, self.op, self.args, self.attrs, self.site)
             if result is not target:
                 target.copy_(result.detach())
 

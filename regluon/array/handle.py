@@ -121,6 +121,31 @@ class Handle(Var):
         """The array that owns the storage: itself, unless it is a view."""
         return self if self._view is None else self._view.base
 
+    def settled(self) -> bool:
+        """Say whether the value is there: no unfinished task writes it, none failed to."""
+        if self.writer is not None or self.error is not None:
+            return False
+        view = self._view
+        return view is None or (view.base.writer is None and view.base.error is None)
+
+    def graph_ready(self, limit: int) -> Tensor | None:
+        """Return the tensor that carries gradients if it is there and not too large."""
+        if not self.settled():
+            return None
+        data = self.graph_value()
+        return data if data.numel() <= limit else None
+
+    def ready(self, limit: int) -> Tensor | None:
+        """Return the plain tensor if it is there and has at most `limit` elements."""
+        if self.writer is not None or self.error is not None:
+            return None
+        data = self._data
+        if data is None:
+            if not self.settled():
+                return None
+            data = self.value()
+        return data if data.numel() <= limit else None
+
     def value(self) -> Tensor:
         """Return the plain tensor, which must be computed already."""
         data = self._data

@@ -11,6 +11,7 @@ from torch import Tensor
 from regluon.array.faults import located, mixed_contexts
 from regluon.array.handle import Handle, Node
 from regluon.base import user_line
+from regluon.context import Context
 from regluon.ops.registry import Op
 
 
@@ -19,14 +20,19 @@ NUMBERS = (int, float, bool, onp.number, onp.bool_)
 """What stands for an array argument without being converted."""
 
 
-def computed(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H]) -> Any:
-    """Return the results of a call outside `record`, or None if an argument must be converted."""
+def computed(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], limit: int) -> Any:
+    """Return the results of a call outside `record`.
+
+    Return None if an argument must be converted, has more than `limit` elements, or no value yet.
+    """
     values: list[Any] = []
     home = None
     for arg in args:
         if isinstance(arg, Handle):
-            data = arg._data
-            values.append(arg.value() if data is None else data)
+            value = arg.ready(limit)
+            if value is None:
+                return None
+            values.append(value)
             if home is None:
                 home = arg._ctx
             elif home is not arg._ctx:
@@ -46,8 +52,11 @@ def computed(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H]) -
     return [cls(item, home) for item in result]
 
 
-def recorded(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H]) -> Any:
-    """Return the results of a call under `record` if gradients may flow through all its arrays."""
+def recorded(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], limit: int) -> Any:
+    """Return the results of a call under `record` if gradients may flow through all its arrays.
+
+    Return None as `computed` does.
+    """
     if not op.smooth or not torch.is_grad_enabled():
         return None
     values: list[Any] = []
@@ -58,10 +67,13 @@ def recorded(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H]) -
         if isinstance(arg, Handle):
             node = arg._node
             if node is None or node.spent:
-                values.append(arg.value())
+                value = arg.ready(limit)
             else:
-                values.append(arg.graph_value())
+                value = arg.graph_ready(limit)
                 parents.append(node)
+            if value is None:
+                return None
+            values.append(value)
             root = arg if arg._view is None else arg._view.base
             inputs.append((weakref.ref(root), root.version))
             if home is None:
@@ -78,12 +90,21 @@ def recorded(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H]) -
         result = op.fn(*values, **attrs)
     except Exception as error:
         raise located(error, op, args, attrs, user_line()) from error
-    single = isinstance(result, Tensor)
-    outputs = []
-    for tensor in (result,) if single else result:
-        output = cls(None if parents else tensor, home)
-        if parents:
-            output._graph = tensor
-            output._node = Node(tuple(parents), inputs)
-        outputs.append(output)
-    return outputs[0] if single else outputs
+    if isinstance(result, Tensor):
+        return _output(result, cls, home, parents, inputs)
+    return [_output(tensor, cls, home, parents, inputs) for tensor in result]
+
+
+def _output(
+    tensor: Tensor,
+    cls: type[H],
+    ctx: Context,
+    parents: list[Node],
+    inputs: list[tuple[weakref.ref[Handle], int]],
+) -> H:
+    if not parents:
+        return cls(tensor, ctx)
+    output = cls(None, ctx)
+    output._graph = tensor
+    output._node = Node(tuple(parents), inputs)
+    return output

@@ -12,6 +12,7 @@ from torch import Tensor
 from regluon.array.dispatch import push, wait
 from regluon.array.handle import FunctionNode, Handle, Leaf, Node
 from regluon.base import ContextError, DTypeError, MXNetError, ShapeError, user_line
+from regluon.engine.selection import selected
 from regluon.ops.dtype import dtype_name
 
 
@@ -50,6 +51,8 @@ def adopt(array: Handle, leaf: Tensor, grad: Handle | None, req: str) -> None:
             taken, owner.active = owner.active, None
             _deliver(owner, _own(tensor.grad, taken))
             tensor.grad = None
+            if owner.grad is not None:
+                selected.engine.complete(owner.grad.root)
 
     leaf.register_post_accumulate_grad_hook(finished)
 

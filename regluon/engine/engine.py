@@ -1,12 +1,17 @@
 """The engine's contract: variables, tasks, waiting; and NaiveEngine, the synchronous reference."""
 
+import sys
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from regluon.base import MXNetError, user_line
 from regluon.context import Context
+
+
+T = TypeVar("T")
 
 
 class Var:
@@ -33,6 +38,20 @@ class Var:
         self.site = None
 
 
+class Event(NamedTuple):
+    """One finished task, as the profiler sees it: times in seconds of `time.perf_counter`."""
+
+    name: str
+    site: str  # the line of the user's program that issued it
+    lane: str  # what ran it
+    pushed: float
+    begin: float
+    end: float
+
+
+Observer = Callable[[Event], None]
+
+
 class Engine(ABC):
     """When operators run. The engine sees closures and variables, no operator and no array.
 
@@ -44,6 +63,14 @@ class Engine(ABC):
     name: str
     inline: bool
     """True where a pushed task is finished when `push` returns."""
+    small: int
+    """Operators on finished arrays of at most so many elements run on the caller's thread."""
+    direct: int
+    """The same limit for those that may go the shortest way; -1 while somebody observes."""
+    observer: Observer | None = None
+    """Is told of every task that is finished."""
+    ordered = False
+    """True where operators that are recorded for gradients must run in program order."""
 
     @abstractmethod
     def push(
@@ -76,13 +103,43 @@ class Engine(ABC):
     def complete(self, var: Var) -> None:  # noqa: B027 - engines with one thread need not know
         """Tell, inside the task that writes `var`, that its value is final: readers may start."""
 
+    @abstractmethod
+    def wait_all(self) -> None:
+        """Return when every task is finished; raise what failed, several as one ExceptionGroup."""
+
+    def observe(self, observer: Observer | None) -> None:
+        """Tell `observer`, which must be quick, of every task from now on, or nobody."""
+        self.observer = observer
+        self.direct = self.small if observer is None else -1
+
+    def run(self, fn: Callable[[], T], label: tuple[str, str]) -> T:
+        """Run part of the front end's work on the caller's thread, seen by the observer."""
+        observer = self.observer
+        if observer is None:
+            return fn()
+        begin = time.perf_counter()
+        try:
+            return fn()
+        finally:
+            observer(Event(*label, "caller", begin, begin, time.perf_counter()))
+
+    # The life of the process; engines with threads do more
+
     def stop(self) -> None:
         """Finish what is pending and end all threads of the engine."""
         self.wait_all()
 
-    @abstractmethod
-    def wait_all(self) -> None:
-        """Return when every task is finished; raise what failed, several as one ExceptionGroup."""
+    def abandon(self) -> None:  # noqa: B027
+        """At exit: forget what has not begun."""
+
+    def before_fork(self) -> None:  # noqa: B027
+        """Make this process fit to be copied."""
+
+    def after_fork_in_parent(self) -> None:  # noqa: B027
+        """Go on."""
+
+    def after_fork_in_child(self) -> None:  # noqa: B027
+        """Begin anew without the threads of the parent."""
 
 
 class NaiveEngine(Engine):
@@ -90,6 +147,7 @@ class NaiveEngine(Engine):
 
     name = "NaiveEngine"
     inline = True
+    small = direct = sys.maxsize
 
     def push(
         self,
@@ -107,7 +165,7 @@ class NaiveEngine(Engine):
         for var in reads:
             if var.error is not None:
                 raise var.error
-        fn()
+        self.run(fn, label)
         for var in writes:
             var.error = None
 

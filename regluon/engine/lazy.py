@@ -11,12 +11,18 @@ from regluon.engine.engine import Engine, Var, free_frames, raise_all, raise_at_
 class Task:
     """A pushed closure and the tasks that must run before it."""
 
-    __slots__ = ("after", "fn", "number", "reads", "writes")
+    __slots__ = ("after", "fn", "label", "number", "reads", "writes")
 
     def __init__(
-        self, number: int, fn: Callable[[], None], reads: Sequence[Var], writes: Sequence[Var]
+        self,
+        number: int,
+        fn: Callable[[], None],
+        reads: Sequence[Var],
+        writes: Sequence[Var],
+        label: tuple[str, str],
     ) -> None:
         self.number = number
+        self.label = label
         self.fn: Callable[[], None] | None = fn
         self.reads: tuple[Var, ...] = tuple(reads)
         self.writes: tuple[Var, ...] = tuple(writes)
@@ -33,6 +39,7 @@ class LazyEngine(Engine):
 
     name = "LazyEngine"
     inline = False
+    small = direct = -1
 
     def __init__(self, limit: int = 20_000) -> None:
         self.limit = limit
@@ -55,7 +62,7 @@ class LazyEngine(Engine):
     ) -> None:
         """Keep `fn` with its place in the order of every variable it touches."""
         with self._turn:
-            self._keep(Task(next(self._numbers), fn, reads, writes))
+            self._keep(Task(next(self._numbers), fn, reads, writes, label))
 
     def _keep(self, task: Task) -> None:
         after: dict[int, Task] = {}
@@ -107,7 +114,7 @@ class LazyEngine(Engine):
         error = next((var.error for var in task.reads if var.error is not None), None)
         if error is None:
             try:
-                fn()
+                self.run(fn, task.label)
             except Exception as raised:  # it belongs to whoever reads the outputs
                 error = raised
                 free_frames(raised)

@@ -1,13 +1,22 @@
-"""The engine in use: chosen by `MXNET_ENGINE_TYPE` or `set_type`."""
+"""The engine in use: chosen by `MXNET_ENGINE_TYPE` or `set_type`; its part in exit and fork."""
 
-from regluon.base import Registry, env
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from regluon.base import MXNetError, Registry, env
+from regluon.engine import threads
 from regluon.engine.engine import Engine, NaiveEngine
 from regluon.engine.lazy import LazyEngine
+from regluon.engine.threaded import ThreadedEngine
 
 
 ENGINES = Registry[type[Engine]]("engine")
 ENGINES.register(NaiveEngine)
 ENGINES.register(LazyEngine)
+ENGINES.register(ThreadedEngine)
+ENGINES.register(ThreadedEngine, "ThreadedEnginePerDevice", "ThreadedEnginePooled")
 
 
 class Selected:
@@ -15,15 +24,35 @@ class Selected:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.threads = 0  # of every task in deterministic mode, else 0
+        self.bulk_size = 15  # MXNet's default
 
 
-selected = Selected(ENGINES.get(env("MXNET_ENGINE_TYPE"))())
+def _make(name: str, fixed: int = 0) -> Engine:
+    kind = ENGINES.get(name)
+    if kind is not ThreadedEngine:
+        return kind()
+    given = env("REGLUON_ENGINE_MAX_BYTES")
+    if given and not given.isdecimal():
+        raise MXNetError(f"REGLUON_ENGINE_MAX_BYTES must be a number of bytes, not {given!r}")
+    return ThreadedEngine(fixed=fixed, max_bytes=int(given or 0))
+
+
+selected = Selected(_make(env("MXNET_ENGINE_TYPE")))
 """The one holder: the door looks here at every call."""
 
 
 def get() -> Engine:
     """Return the engine in use."""
     return selected.engine
+
+
+def _change(engine: Engine) -> None:
+    old = selected.engine
+    old.wait_all()
+    old.stop()
+    engine.observe(old.observer)
+    selected.engine = engine
 
 
 def set_type(name: str) -> str:
@@ -34,8 +63,69 @@ def set_type(name: str) -> str:
     'LazyEngine'
     """
     old = selected.engine
-    kind = ENGINES.get(name)
-    old.wait_all()
-    if type(old) is not kind:
-        selected.engine = kind()
+    if ENGINES.get(name) is not type(old):
+        _change(_make(name, selected.threads))
     return old.name
+
+
+def set_deterministic(active: bool, threads_per_task: int = 0) -> bool:
+    """Make the bits of results independent of time, or not; return what was set before.
+
+    Sums over several threads depend on how many there are, and gradients on the order in which
+    operators were recorded. In this mode every context runs its operators one after another, in
+    the order of the program, each on `threads_per_task` threads (all cores if 0). Two contexts
+    still work at the same time if their threads fit beside each other. NaiveEngine and LazyEngine
+    are deterministic as they are.
+
+    >>> before = set_deterministic(True, threads_per_task=1)
+    >>> set_deterministic(before)
+    True
+    """
+    if threads_per_task < 0:
+        raise MXNetError(f"threads_per_task must be 0 or more, not {threads_per_task}")
+    before = selected.threads > 0
+    selected.threads = (threads_per_task or threads.given()) if active else 0
+    if isinstance(selected.engine, ThreadedEngine) and selected.engine.fixed != selected.threads:
+        _change(_make(selected.engine.name, selected.threads))
+    return before
+
+
+def stop() -> None:
+    """Finish all pending work and end the engine's threads; the next operator starts new ones."""
+    selected.engine.stop()
+
+
+def set_bulk_size(size: int) -> int:
+    """Remember how many operators MXNet would run as one task; return the number before.
+
+    Nothing depends on it: small operators run at once, and whole graphs are one task when a block
+    is hybridized. It is here so that programs that call it go on working.
+    """
+    if size < 0:
+        raise MXNetError(f"the bulk size must be 0 or more, not {size}")
+    before, selected.bulk_size = selected.bulk_size, size
+    return before
+
+
+@contextmanager
+def bulk(size: int) -> Iterator[None]:
+    """Set the bulk size inside a `with` block; see `set_bulk_size`.
+
+    >>> with bulk(10):
+    ...     pass
+    """
+    before = set_bulk_size(size)
+    try:
+        yield
+    finally:
+        set_bulk_size(before)
+
+
+# The engine in use is looked up when these run, not when they are entered here.
+atexit.register(lambda: selected.engine.abandon())
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=lambda: selected.engine.before_fork(),
+        after_in_parent=lambda: selected.engine.after_fork_in_parent(),
+        after_in_child=lambda: selected.engine.after_fork_in_child(),
+    )

@@ -5,17 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-import torch
-
 from regluon.base import MXNetError
 from regluon.context import Context
 from regluon.engine import threads
-from regluon.engine.engine import Engine, Var, free_frames, raise_all, raise_at_read
+from regluon.engine.engine import Engine, Event, Var, free_frames, raise_all, raise_at_read
 from regluon.engine.lane import Lane, Worker
 from regluon.engine.task import Follower, Gate, Task
-
-
-Observer = Callable[[Task, str, float, float], None]
 
 
 class _Current(threading.local):
@@ -35,6 +30,7 @@ class ThreadedEngine(Engine):
 
     name = "ThreadedEngine"
     inline = False
+    small = direct = 1 << 14
 
     def __init__(
         self,
@@ -44,10 +40,10 @@ class ThreadedEngine(Engine):
         max_tasks: int = 20_000,
         max_bytes: int = 0,
     ) -> None:
+        self.ordered = fixed > 0
         self.fixed = fixed  # threads of every task in deterministic mode, else 0
         self.max_tasks = max_tasks
         self.max_bytes = max_bytes or threads.memory() // 8
-        self.observer: Observer | None = None
         self._given = cores
         self._current = _Current()
         self._numbers = itertools.count()
@@ -57,7 +53,7 @@ class ThreadedEngine(Engine):
         """Begin without tasks and threads, as at the start and in the child after a fork."""
         self._lock = threading.Lock()
         self._lanes: dict[tuple[Context, str], Lane] = {}
-        self._free = self._cores = self._given or torch.get_num_threads()
+        self._free = self._cores = self._given or threads.given()
         self._pending = 0
         self._bytes = 0
         self._failures: dict[int, tuple[BaseException, bool]] = {}
@@ -121,7 +117,7 @@ class ThreadedEngine(Engine):
     def _refresh(self) -> None:
         """Follow `torch.set_num_threads` of the user's thread while nothing runs."""
         if self._given is None and self._current.worker is None:
-            cores = torch.get_num_threads()
+            cores = threads.given()
             if cores != self._cores:
                 self._free += cores - self._cores
                 self._cores = cores
@@ -171,7 +167,7 @@ class ThreadedEngine(Engine):
 
     def _work(self, worker: Worker) -> None:
         self._current.worker = worker
-        used = threads.start()
+        used = threads.given()
         while True:
             item = worker.inbox.get()
             if item is None:
@@ -196,7 +192,8 @@ class ThreadedEngine(Engine):
                 fresh = True
                 free_frames(raised)
         if observer is not None:
-            observer(task, task.lane.name, begin, time.perf_counter())
+            end = time.perf_counter()
+            observer(Event(*task.label, task.lane.name, task.pushed or begin, begin, end))
         with self._lock:
             if fresh and error is not None:
                 self._failures[id(error)] = (error, task.updates())
@@ -221,7 +218,7 @@ class ThreadedEngine(Engine):
     def complete(self, var: Var) -> None:
         """Release the readers of `var` before the task that writes it, which is running, ends."""
         worker = self._current.worker
-        if worker is None or worker.task is None or var.writer is not worker.task:
+        if worker is None or worker.task is None:
             return
         with self._lock:
             self._go(worker.task.release_early(var))

@@ -36,9 +36,12 @@ def _openmp() -> Callable[[int], object] | None:
 _set = _openmp() or torch.set_num_threads
 
 
-def start() -> int:
-    """Prepare a new thread: return the number of threads that torch gives it."""
-    return torch.get_num_threads()  # torch sets its own number here, later it would undo ours
+def given() -> int:
+    """Return the number of threads that the user gives to kernels called from this thread.
+
+    A new thread must ask once: torch sets its own number then, and later it would undo ours.
+    """
+    return torch.get_num_threads()
 
 
 def use(count: int) -> None:
