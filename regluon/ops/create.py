@@ -310,9 +310,11 @@ def zeros_like_nd(data: Tensor) -> Tensor:
 
 
 @register(_like, np="zeros_like", symbol="_npi_zeros_like", differentiable="")
-def zeros_like_np(a: Tensor, dtype: Any = None, order: str = "C") -> Tensor:
+def zeros_like_np(
+    a: Tensor, dtype: Any = None, order: str = "C", device: torch.device | None = None
+) -> Tensor:
     """Make an array of zeros with the shape of `a`, and its dtype unless `dtype` is given."""
-    return torch.zeros_like(a, dtype=_dtype(dtype))
+    return torch.zeros_like(a, dtype=_dtype(dtype), device=device)
 
 
 @register(_like, nd="ones_like", symbol="ones_like", differentiable="")
@@ -322,23 +324,48 @@ def ones_like_nd(data: Tensor) -> Tensor:
 
 
 @register(_like, np="ones_like", symbol="_npi_ones_like", differentiable="")
-def ones_like_np(a: Tensor, dtype: Any = None, order: str = "C") -> Tensor:
+def ones_like_np(
+    a: Tensor, dtype: Any = None, order: str = "C", device: torch.device | None = None
+) -> Tensor:
     """Make an array of ones with the shape of `a`, and its dtype unless `dtype` is given."""
-    return torch.ones_like(a, dtype=_dtype(dtype))
+    return torch.ones_like(a, dtype=_dtype(dtype), device=device)
 
 
 @register(_like, np="full_like", symbol="_npi_full_like", differentiable="")
-def full_like(a: Tensor, fill_value: float, dtype: Any = None, order: str = "C") -> Tensor:
+def full_like(
+    a: Tensor,
+    fill_value: float,
+    dtype: Any = None,
+    order: str = "C",
+    device: torch.device | None = None,
+) -> Tensor:
     """Make an array of one number with the shape of `a`, and its dtype unless `dtype` is given."""
     _check_number(fill_value)
     made = torch_dtype(dtype) if dtype is not None else a.dtype
-    return torch.full_like(a, _fitting(fill_value, made), dtype=made)
+    return torch.full_like(a, _fitting(fill_value, made), dtype=made, device=device)
 
 
-@register(_like, np="empty_like", differentiable="")
-def empty_like(prototype: Tensor, dtype: Any = None, order: str = "C") -> Tensor:
-    """Make an array with the shape and dtype of `prototype` and whatever values memory held."""
-    return torch.empty_like(prototype, dtype=_dtype(dtype))
+def _empty_infer(
+    prototype: Spec, dtype: Any = None, shape: Shape | None = None, **rest: Any
+) -> tuple[Spec, ...]:
+    lengths = prototype.shape if shape is None else full_shape(shape)
+    return (Spec(lengths, _dtype(dtype) or prototype.dtype),)
+
+
+@register(_empty_infer, np="empty_like", differentiable="")
+def empty_like(
+    prototype: Tensor,
+    dtype: Any = None,
+    order: str = "C",
+    subok: bool = False,
+    shape: Shape | None = None,
+) -> Tensor:
+    """Make an array with the shape and dtype of `prototype` and whatever values memory held.
+
+    `dtype` and `shape` replace those of `prototype`; `subok` changes nothing.
+    """
+    lengths = tuple(prototype.shape) if shape is None else full_shape(shape)
+    return prototype.new_empty(lengths, dtype=_dtype(dtype))
 
 
 def _arange_like_infer(data: Spec, *, axis: int | None = None, **rest: Any) -> tuple[Spec, ...]:
