@@ -97,46 +97,95 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     return torch.matmul(a, b)
 
 
+def _paired_axes(a: Tensor, b: Tensor, axes: int | Sequence[Axes]) -> tuple[list[int], ...]:
+    """Return the axes of `a` and of `b` to be summed, in pairs."""
+    if isinstance(axes, int):
+        if not 0 <= axes <= min(a.dim(), b.dim()):
+            raise ShapeError(f"arrays of {a.dim()} and {b.dim()} axes have no {axes} to be summed")
+        return list(range(a.dim() - axes, a.dim())), list(range(axes))
+    left, right = (list(item) if isinstance(item, Sequence) else [item] for item in axes)
+    if len(left) != len(right):
+        raise ShapeError(f"the axes {left} and {right} do not form pairs")
+    return left, right
+
+
 @register_meta(np="tensordot", symbol="_npi_tensordot")
 def tensordot(a: Tensor, b: Tensor, axes: int | Sequence[Axes] = 2) -> Tensor:
-    """Sum over pairs of axes: the last `axes` of `a` with the first of `b`, or two lists."""
-    dims: int | tuple[list[int], ...] = (
-        axes
-        if isinstance(axes, int)
-        else tuple(list(item) if isinstance(item, Sequence) else [item] for item in axes)
-    )
+    """Sum over pairs of axes: the last `axes` of `a` with the first of `b`, or two lists.
+
+    >>> np.tensordot(np.ones((2, 3, 4)), np.ones((4, 5)), axes=(2, 0)).shape
+    (2, 3, 5)
+    """
+    dims = _paired_axes(a, b, axes)
+    for left, right in zip(*dims, strict=True):
+        check_pair(a, b, left, right)
     result: Tensor = torch.tensordot(a, b, dims=dims)
     return result
 
 
 @register_meta(np="einsum", symbol="_npi_einsum")
 @by_name
-def einsum(subscripts: str, *operands: Tensor, optimize: bool = False) -> Tensor:
+def einsum(subscripts: str, *operands: Tensor, optimize: bool | str = False) -> Tensor:
     """Sum products by Einstein's convention, as NumPy's einsum; `optimize` changes nothing.
+
+    The arrays need one dtype. Axes of length 1 are repeated to the length of their letter.
 
     >>> einsum(torch.ones(2, 3), torch.ones(3), subscripts="ij,j->i").tolist()
     [3.0, 3.0]
     """
     if not isinstance(subscripts, str):
         raise MXNetError("einsum takes its subscripts first, such as 'ij,jk->ik'")
-    return torch.einsum(subscripts, *operands)
+    kinds = dict.fromkeys(str(operand.dtype) for operand in operands)
+    if len(kinds) > 1:
+        raise DTypeError(f"the arrays need one dtype, not {' and '.join(kinds)}")
+    try:
+        return torch.einsum(subscripts, *operands).to(operands[0].dtype)
+    except RuntimeError as error:
+        if "einsum()" not in str(error):
+            raise
+        raise ShapeError(str(error)) from error
 
 
 @register_meta(np="inner")
-def inner(a: Tensor, b: Tensor) -> Tensor:
-    """Sum over the last axes of both arrays."""
+def inner(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """Sum over the last axes of both arrays; a number multiplies every element.
+
+    >>> np.inner(np.array([1, 2, 3]), np.array([0, 1, 0]))
+    array(2.)
+    """
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a.dim() and b.dim()):
+        return torch.mul(a, b)
+    check_pair(a, b, -1, -1)
     return torch.inner(a, b)
 
 
 @register_meta(np="outer")
 def outer(a: Tensor, b: Tensor) -> Tensor:
-    """Multiply every element of `a` with every one of `b`: a matrix of the flattened arrays."""
+    """Multiply every element of `a` with every one of `b`: a matrix of the flattened arrays.
+
+    >>> np.outer(np.array([1, 2]), np.array([1, 10])).asnumpy().tolist()
+    [[1.0, 10.0], [2.0, 20.0]]
+    """
     return torch.outer(a.reshape(-1), b.reshape(-1))
+
+
+@register_meta(np="kron")
+def kron(a: Tensor, b: Tensor) -> Tensor:
+    """Return the Kronecker product: every element of `a` times all of `b`, side by side.
+
+    >>> np.kron(np.array([1, 10]), np.array([1, 2])).asnumpy().tolist()
+    [1.0, 2.0, 10.0, 20.0]
+    """
+    return torch.kron(a.contiguous(), b.contiguous())
 
 
 @register_meta(np="vdot")
 def vdot(a: Tensor, b: Tensor) -> Tensor:
-    """Return the inner product of the flattened arrays."""
+    """Return the inner product of the flattened arrays.
+
+    >>> np.vdot(np.ones((2, 3)), np.ones((3, 2)))
+    array(6.)
+    """
     left, right = a.reshape(-1), b.reshape(-1)
     check_pair(left, right, 0, 0)
     result: Tensor = torch.dot(left, right)

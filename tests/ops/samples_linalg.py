@@ -19,6 +19,7 @@ INFINITE = "MXNet refuses infinity"
 VECTOR = "MXNet fails in the gradient for a vector"
 BROADCAST = "MXNet's gradient of matmul is wrong where an axis is broadcast"
 TWICE = "MXNet multiplies by the head gradient twice"
+MISSING = "MXNet 1.9.1 does not have this function; we follow NumPy"
 NUMBER = "MXNet refuses numbers; NumPy multiplies"
 
 
@@ -71,13 +72,26 @@ NP = [
     Sample("np.tensordot", (M23, floats(2, 3, seed=1)), {"axes": ([0, 1], [0, 1])}),
     Sample("np.tensordot", (T234, floats(3, 2)), {"axes": (1, 0)}),
     Sample("np.tensordot", (M23, V3), {"axes": 0}),
+    Sample("np.tensordot", (M23, M32), {"axes": (-1, -2)}),
+    Sample("np.tensordot", (M23, M23), {"axes": 1}, error="ShapeError"),
+    Sample("np.tensordot", (M23, M32), {"axes": ((0, 1), (0,))}, error="ShapeError"),
     Sample("np.einsum", ("ij,jk->ik", M23, M34)),
+    Sample("np.einsum", ("i j , j k -> k", M23, M34)),
+    Sample("np.einsum", ("ij,jk", floats(2, 1), M34)),
+    Sample("np.einsum", ("ij,jk", I23, I23.T)),
+    Sample("np.einsum", ("ij->i", I23 > 4)),
+    Sample("np.einsum", ("ij,jk", M23, M43), error="ShapeError"),
+    Sample("np.einsum", ("ij,jk", M23, M34.astype("float64")), error="DTypeError"),
     Sample("np.einsum", ("ii", SQUARE)),
     Sample("np.einsum", ("ij->j", M23)),
     Sample("np.einsum", ("...j,j", T234, floats(4))),
     Sample("np.einsum", ("ij,jk,kl", *f64(M23, M34, M43)), {"optimize": True}),
     Sample("np.inner", (V3, W3)),
     Sample("np.inner", (M23, M43)),
+    Sample("np.inner", (M23, 2.0), differs=NUMBER, want=M23 * 2),
+    Sample("np.inner", (V3, floats(2)), error="ShapeError"),
+    Sample("np.kron", (M23, M32), differs=MISSING, want=onp.kron(M23, M32)),
+    Sample("np.kron", (I23, V3.astype("int32")), differs=MISSING),
     Sample("np.outer", (V3, floats(2))),
     Sample("np.outer", (M23, V3)),
     Sample("np.vdot", (M23, M32)),
