@@ -310,11 +310,9 @@ def zeros_like_nd(data: Tensor) -> Tensor:
 
 
 @register(_like, np="zeros_like", symbol="_npi_zeros_like", differentiable="")
-def zeros_like_np(
-    a: Tensor, dtype: Any = None, order: str = "C", device: torch.device | None = None
-) -> Tensor:
+def zeros_like_np(a: Tensor, dtype: Any = None, order: str = "C") -> Tensor:
     """Make an array of zeros with the shape of `a`, and its dtype unless `dtype` is given."""
-    return torch.zeros_like(a, dtype=_dtype(dtype), device=device)
+    return torch.zeros_like(a, dtype=_dtype(dtype))
 
 
 @register(_like, nd="ones_like", symbol="ones_like", differentiable="")
@@ -324,25 +322,17 @@ def ones_like_nd(data: Tensor) -> Tensor:
 
 
 @register(_like, np="ones_like", symbol="_npi_ones_like", differentiable="")
-def ones_like_np(
-    a: Tensor, dtype: Any = None, order: str = "C", device: torch.device | None = None
-) -> Tensor:
+def ones_like_np(a: Tensor, dtype: Any = None, order: str = "C") -> Tensor:
     """Make an array of ones with the shape of `a`, and its dtype unless `dtype` is given."""
-    return torch.ones_like(a, dtype=_dtype(dtype), device=device)
+    return torch.ones_like(a, dtype=_dtype(dtype))
 
 
 @register(_like, np="full_like", symbol="_npi_full_like", differentiable="")
-def full_like(
-    a: Tensor,
-    fill_value: float,
-    dtype: Any = None,
-    order: str = "C",
-    device: torch.device | None = None,
-) -> Tensor:
+def full_like(a: Tensor, fill_value: float, dtype: Any = None, order: str = "C") -> Tensor:
     """Make an array of one number with the shape of `a`, and its dtype unless `dtype` is given."""
     _check_number(fill_value)
     made = torch_dtype(dtype) if dtype is not None else a.dtype
-    return torch.full_like(a, _fitting(fill_value, made), dtype=made, device=device)
+    return torch.full_like(a, _fitting(fill_value, made), dtype=made)
 
 
 def _empty_infer(
