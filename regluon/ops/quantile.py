@@ -53,7 +53,7 @@ def _quantile(data: Tensor, q: Any, axis: Axis, between: str, keepdims: bool) ->
     shape = reduced_shape(data.shape, axes, keepdims)
     rest = [at for at in range(data.dim()) if at not in axes]
     lengths = [data.shape[at] for at in rest]
-    rows = data.to(_real(data.dtype)).permute(*rest, *axes).reshape(*lengths, -1)
+    rows = data.to(_real(data.dtype)).permute([*rest, *axes]).reshape(*lengths, -1)
     count = rows.shape[-1]
     if not count:
         raise ShapeError(f"an array of shape {tuple(data.shape)} has no quantiles")

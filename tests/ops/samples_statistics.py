@@ -84,8 +84,8 @@ def quantiles() -> list[Sample]:
         found.append(Sample("np.percentile", (X, shares), attrs, grad=False))
     found += [
         Sample("np.percentile", (V, 30), grad=False),
-        Sample("np.percentile", (DOUBLE, 30), grad=False, rtol=1e-7),  # MXNet's q is float32
-        Sample("np.percentile", (HALF, 30), grad=False),
+        Sample("np.percentile", (DOUBLE, 30), grad=False, rtol=1e-6),  # MXNet's q is float32
+        Sample("np.percentile", (HALF, 30), grad=False, rtol=1e-3),
         Sample("np.percentile", (X, shares), {"axis": (0, -1), "keepdims": True}, grad=False),
         Sample("np.percentile", (WHOLE, 50), grad=False),
         Sample("np.percentile", (ODD[:3], 50), grad=False),
@@ -152,7 +152,7 @@ def counts() -> list[Sample]:
             {"density": True},
             differs=MORE,
             grad=False,
-            want=real(onp.histogram(SORTED, [0, 1, 4], density=True)),
+            want=real(onp.histogram(SORTED, [0.0, 1, 4], density=True)),
         ),
         Sample("np.histogram", (X, 0), error="MXNetError"),
         Sample("np.histogram", (X, 3, (2, 1)), error="MXNetError"),
@@ -210,7 +210,6 @@ def others() -> list[Sample]:
         Sample("np.nan_to_num", (ODD,), grad=False),
         Sample("np.nan_to_num", (ODD, True, 7, 8, 9)),
         Sample("np.nan_to_num", (ODD.astype("float16"),), grad=False),
-        Sample("np.nan_to_num", (ODD,), {"copy": False, "posinf": 3}, grad=False),
         Sample("np.nan_to_num", (WHOLE,)),
     ]
     for name in ("isposinf", "isneginf"):
