@@ -281,7 +281,11 @@ def _variance(ddof: int) -> Kernel:
 
 
 def _deviation(ddof: int) -> Kernel:
-    return lambda data, axes, keepdims: torch.sqrt(_variance(ddof)(data, axes, keepdims))
+    def deviation(data: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+        wide = data.float() if data.dtype.itemsize < 4 else data  # squares are below float16's
+        return torch.sqrt(_variance(ddof)(wide, axes, keepdims))
+
+    return deviation
 
 
 @register(_rule_np(_real), np="var", symbol="_npi_var")
@@ -315,13 +319,13 @@ def min_np(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 @register(_rule_np(_bool), np="any sometrue", symbol="_np_any", differentiable="")
 def any_np(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Say whether any element over axes is other than zero."""
-    return _reduce(torch.any, a, chosen_axes(a.dim(), axis), keepdims)
+    return _reduce(torch.any, a.bool(), chosen_axes(a.dim(), axis), keepdims)
 
 
 @register(_rule_np(_bool), np="all alltrue", symbol="_np_all", differentiable="")
 def all_np(a: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Say whether all elements over axes are other than zero."""
-    return _reduce(torch.all, a, chosen_axes(a.dim(), axis), keepdims)
+    return _reduce(torch.all, a.bool(), chosen_axes(a.dim(), axis), keepdims)
 
 
 def _cumsum_rule(a: Spec, axis: int | None = None, dtype: Any = None) -> tuple[Spec, ...]:
@@ -351,7 +355,7 @@ def _average_rule(
     return (Spec(shape, _real(dtype)),) * (2 if returned else 1)
 
 
-@register(_average_rule, np="average", symbol="_npi_average")
+@register(_average_rule, np="average", symbol="_npi_average", outputs=2)
 @by_name
 def average(
     a: Tensor, axis: Axis = None, weights: Tensor | None = None, returned: bool = False
