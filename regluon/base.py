@@ -27,6 +27,10 @@ class DTypeError(MXNetError, TypeError):
     """Data types do not fit the operator."""
 
 
+class ArgumentError(MXNetError, ValueError):
+    """A value given to a call makes no sense there, such as a negative standard deviation."""
+
+
 class OutOfRangeError(MXNetError, IndexError):
     """An index or label does not exist in what it is used on."""
 
