@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regluon.array import dispatch, tape
 from regluon.array.arguments import as_tensor
+from regluon.array.classic import ClassicMixin
 from regluon.array.handle import Handle
 from regluon.array.key import normalize
 from regluon.array.protocol import ProtocolMixin
@@ -30,7 +31,7 @@ else:
 _WHOLE = slice(None)
 
 
-class NDArray(Handle, OperatorMixin, ProtocolMixin, NDMethods):
+class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
     """An array on a context, with MXNet's `nd` semantics.
 
     Shape, dtype and context are known at once; the values are computed by the engine, and only
@@ -209,7 +210,7 @@ class NDArray(Handle, OperatorMixin, ProtocolMixin, NDMethods):
         if indices:
             kind = "mask" if any(i.spec.dtype == torch.bool for i in indices) else "gather"
             return self._call(kind, *indices, key=plain)
-        if contiguous(plain, self.shape):
+        if plan(self.spec.shape, plain).run:
             return self._view_op("slice_view", key=plain)
         return self._call("slice_copy", key=plain)
 

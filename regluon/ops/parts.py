@@ -39,7 +39,7 @@ def _part(data: Tensor, ranges: Sequence[slice]) -> Tensor:
     return slice_copy(data, tuple(("slice", r.start, r.stop, r.step) for r in ranges))
 
 
-@register(shaped(_sliced), nd="slice", npx="slice", symbol="slice", view="lazy copy")
+@register(shaped(_sliced), nd="slice crop", npx="slice", symbol="slice", view="lazy copy")
 def slice_range(data: Tensor, begin: Ends, end: Ends, step: Ends = ()) -> Tensor:
     """Return the part from `begin` to `end` on each of the first axes; None means up to the border.
 

@@ -25,7 +25,9 @@ Step = Callable[..., Tensor]
 
 def check_alike(weight: Any, *others: Any, **attrs: Any) -> None:
     """Raise unless gradient and states (arrays, or their specs) have the shape of their weight."""
-    for other in others:
+    for other in (weight, *others):
+        if not other.dtype.is_floating_point:
+            raise DTypeError(f"weights, gradients and states are not {other.dtype}; use floats")
         if tuple(other.shape) != tuple(weight.shape):
             raise ShapeError(
                 f"weight {tuple(weight.shape)} does not fit gradient or state {tuple(other.shape)}"

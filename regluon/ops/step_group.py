@@ -215,7 +215,7 @@ def multi_sum_sq(*data: Tensor, num_arrays: int | None = None) -> Tensor:
     return torch.stack([array.float().square().sum() for array in data])
 
 
-@register(same, nd="multi_lars", symbol="multi_lars", differentiable="")
+@register(same, nd="multi_lars", symbol="multi_lars", differentiable="", check=check_alike)
 def multi_lars(
     lrs: Tensor,
     weights_sum_sq: Tensor,

@@ -127,6 +127,10 @@ def colours() -> list[Sample]:
             Sample(call, (GREY,), half),
             Sample(call, (REAL, 0.5, 1.5), grad=False, random=True),
         ]
+    found += [
+        Sample(f"npx.image.random_{name}", (PICTURE, 0.5, 1.5), random=True)
+        for name in ("contrast", "saturation", "hue")
+    ]
     both = Sample(
         "nd.image.random_brightness",
         (BATCH, 0.5, 0.5),
