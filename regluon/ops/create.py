@@ -260,7 +260,13 @@ def eye_nd(N: int, M: int = 0, k: int = 0, device: torch.device = CPU, dtype: An
     return matrix
 
 
-@register(_eye_infer, np="eye", symbol="_npi_eye", differentiable="")
+def _eye_np_infer(
+    N: int, M: int | None = None, dtype: Any = None, **rest: Any
+) -> tuple[Spec, ...]:
+    return _shaped((N, N if M is None else M), dtype)
+
+
+@register(_eye_np_infer, np="eye", symbol="_npi_eye", differentiable="")
 def eye_np(
     N: int,
     M: int | None = None,
@@ -269,7 +275,8 @@ def eye_np(
     device: torch.device = CPU,
 ) -> Tensor:
     """Make an N x M matrix (N x N by default) with ones on diagonal `k` and zeros elsewhere."""
-    return eye_nd(N, M or 0, k, device, dtype)
+    columns = N if M is None else M
+    return eye_nd(N, columns, k, device, dtype)[:, :columns]
 
 
 @register(
@@ -365,6 +372,7 @@ def _arange_like_infer(data: Spec, *, axis: int | None = None, **rest: Any) -> t
 @register(
     _arange_like_infer,
     npx="arange_like",
+    also={"nd.contrib": "arange_like"},
     symbol="_contrib_arange_like",
     differentiable="",
 )

@@ -51,6 +51,7 @@ def plain() -> list[Sample]:
         Sample("np.eye", (2,)),
         Sample("np.eye", (2, 3), {"k": -1}),
         Sample("np.eye", (2,), {"dtype": int}),
+        Sample("np.eye", (2, 0)),
         Sample("np.identity", (3,)),
         Sample("np.identity", (2,), {"dtype": "int32"}),
         Sample("np.indices", ((2, 3),)),
