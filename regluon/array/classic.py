@@ -1,7 +1,7 @@
 """ClassicMixin: methods of MXNet's first arrays that are more than an operator of their name."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 from regluon.array import dispatch
 
@@ -40,7 +40,7 @@ class ClassicMixin:
         (spec,) = op.infer(self.spec, **attrs)
         return self._view_op("reshape_view", shape=spec.shape)
 
-    def slice_assign(self: Any, rhs: Any, begin: Ends, end: Ends, step: Ends) -> Self:
+    def slice_assign(self: Any, rhs: Any, begin: Ends, end: Ends, step: Ends) -> Any:
         """Write `rhs` to the part from `begin` to `end` on each of the first axes; returns itself.
 
         >>> import regluon as mx
@@ -48,9 +48,9 @@ class ClassicMixin:
         [0.0, 1.0, 0.0]
         """
         self[tuple(slice(*ends) for ends in zip(begin, end, step, strict=True))] = rhs
-        return self  # type: ignore[no-any-return]
+        return self
 
-    def slice_assign_scalar(self, value: float, begin: Ends, end: Ends, step: Ends) -> Self:
+    def slice_assign_scalar(self, value: float, begin: Ends, end: Ends, step: Ends) -> Any:
         """Write a number to the part from `begin` to `end` on each of the first axes."""
         return self.slice_assign(value, begin, end, step)
 
