@@ -11,20 +11,17 @@ from torch import Tensor
 
 from regluon import random
 from regluon.array.arguments import as_tensor, flat, out_list, spec_argument, value_argument
-from regluon.array.faults import located, mixed_contexts
+from regluon.array.faults import located, mixed_contexts, recorded_write, unfit_out
 from regluon.array.handle import Handle, Node, View
 from regluon.array.shortcut import NUMBERS, computed, recorded
 from regluon.base import (
     ContextError,
-    DTypeError,
     MXNetError,
-    ShapeError,
     user_line,
 )
 from regluon.context import Context, current_context
 from regluon.engine.engine import Engine
 from regluon.engine.selection import selected
-from regluon.ops.dtype import dtype_name
 from regluon.ops.registry import TABLE, Op, Spec
 
 
@@ -166,30 +163,16 @@ class _Call:
         if state.recording:
             for array in self.written:
                 if array.recorded():
-                    raise MXNetError(
-                        f"{self.op.name} writes in place to an array of shape {array.spec.shape} "
-                        "that is being recorded for gradients; compute a new array, or write "
-                        f"outside autograd.record() (at {user_line()})"
-                    )
+                    raise recorded_write(self.op, array)
         if not (selected.engine.inline or self.op.dynamic):
             self.site = user_line()
             self._check_out(self._infer())
 
     def _check_out(self, results: Sequence[Spec | Tensor]) -> None:
         """Raise unless every array in `out=` has the shape and dtype of its result."""
-        if self.out and len(self.out) != len(results):
-            error: MXNetError = ShapeError(f"out has {len(self.out)} arrays for {len(results)}")
-            raise located(error, self.op, self.args, self.attrs, self.site)
         free = not self.arrays and self.attrs.get("dtype") is None  # as out has it, as in MXNet
-        for array, result in zip(self.out, results, strict=False):
-            spec, shape = array.spec, tuple(result.shape)
-            if spec.shape != shape:
-                error = ShapeError(f"out has shape {spec.shape}, the result {shape}")
-            elif spec.dtype != result.dtype and not free:
-                names = dtype_name(spec.dtype), dtype_name(result.dtype)
-                error = DTypeError("out is {}, the result {}".format(*names))
-            else:
-                continue
+        error = unfit_out(self.out, results, free)
+        if error is not None:
             raise located(error, self.op, self.args, self.attrs, self.site)
 
     def _before_write(self) -> None:

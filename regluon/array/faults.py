@@ -1,9 +1,12 @@
 """Errors at the door: what failed, on which shapes, at which line of the user's program."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from regluon.array.arguments import flat
+from torch import Tensor
+
+from regluon.array.arguments import flat, spec_argument
 from regluon.array.handle import Handle
 from regluon.base import (
     ContextError,
@@ -13,16 +16,24 @@ from regluon.base import (
     ShapeError,
     user_line,
 )
-from regluon.ops.registry import Op
+from regluon.ops.dtype import dtype_name
+from regluon.ops.registry import Op, Spec
 
 
-_WORDS: dict[str, type[MXNetError]] = {
-    "must match the size of tensor": ShapeError,
-    "Sizes of tensors must match": ShapeError,
-    "expects each tensor to be equal size": ShapeError,
-    "same dtype": DTypeError,
-    "should be the same": DTypeError,
-}
+_WORDS: tuple[tuple[str, type[MXNetError], str], ...] = (
+    (r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", ShapeError,
+     "the shapes cannot be broadcast together: {0} and {1} meet on one axis"),
+    (r"except in dimension (\d+)\D+(\d+) but got size (\d+) for tensor number (\d+)", ShapeError,
+     "the arrays may differ on axis {0} only, but array {3} has {2} where the first has {1}"),
+    (r"equal size, but got (.+) at entry 0 and (.+) at entry (\d+)", ShapeError,
+     "the arrays must have one shape: array {2} has {1}, the first {0}"),
+    (r"multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)", ShapeError,
+     "shapes cannot be multiplied: ({0}, {1}) and ({2}, {3}), where {1} columns meet {2} rows"),
+    (r"same reduction dim, but got \[(.+)\] X \[(.+)\]", ShapeError,
+     "shapes cannot be multiplied: ({0}) and ({1})"),
+    (r"same dtype|should be the same|to have the same d?type", DTypeError, ""),
+)  # fmt: skip
+"""What torch says, as a pattern; the class of the error; and our words, or "" for torch's."""
 
 
 def _describe(arg: Any) -> str:
@@ -41,23 +52,32 @@ def _describe(arg: Any) -> str:
 def located(
     error: Exception, op: Op, args: Sequence[Any], attrs: dict[str, Any], site: str
 ) -> Exception:
-    """Return the error with the operator, its shapes and the user's line in the message."""
+    """Return the error with the operator, its shapes and the user's line in the message.
+
+    What `infer` has to say of the call comes first, so that every engine says the same.
+    """
+    try:
+        _ = op.dynamic or op.infer(*(spec_argument(arg) for arg in args), **attrs)
+    except Exception as said:
+        error = said
     shown = ", ".join(
         [_describe(arg) for arg in args]
         + [f"{k}={v!r}" for k, v in attrs.items() if v is not None and k != "training"]
     )
-    message = f"{str(error).rstrip()}\n  in {op.name}({shown})\n  called at {site}"
+    kind, words = _explained(error)
+    return kind(f"{words}\n  in {op.name}({shown})\n  called at {site}")
+
+
+def _explained(error: Exception) -> tuple[type[MXNetError], str]:
+    """Return the class and words for an error of torch, which has one class for all of them."""
+    text = str(error).rstrip()
     if isinstance(error, MXNetError):
-        return type(error)(message)
-    return _kind(error)(message)
-
-
-def _kind(error: Exception) -> type[MXNetError]:
-    """Return the class for an error of torch, which tells shapes from types only in its text."""
-    if isinstance(error, IndexError):
-        return OutOfRangeError
-    kinds = (kind for words, kind in _WORDS.items() if words in str(error))
-    return next(kinds, MXNetError)
+        return type(error), text
+    for pattern, kind, words in _WORDS:
+        found = re.search(pattern, text)
+        if found:
+            return kind, words.format(*found.groups()) or text
+    return (OutOfRangeError if isinstance(error, IndexError) else MXNetError), text
 
 
 def mixed_contexts(op: Op, args: Sequence[Any]) -> ContextError:
@@ -68,3 +88,31 @@ def mixed_contexts(op: Op, args: Sequence[Any]) -> ContextError:
         f"{op.name} was given arrays on {names}; bring them together with "
         f"x.as_in_context(ctx) (at {user_line()})"
     )
+
+
+def recorded_write(op: Op, array: Handle) -> MXNetError:
+    """Return the error for a write in place to an array that gradients flow through."""
+    return MXNetError(
+        f"{op.name} writes in place to an array of shape {array.spec.shape} that is being recorded "
+        "for gradients; compute a new array, or write outside autograd.record() "
+        f"(at {user_line()})"
+    )
+
+
+def unfit_out(
+    out: Sequence[Handle], results: Sequence[Spec | Tensor], free: bool
+) -> MXNetError | None:
+    """Return the error if arrays in `out=` differ from the results, in dtype too unless `free`."""
+    if out and len(out) != len(results):
+        return ShapeError(f"out has {len(out)} arrays, the result {len(results)}")
+    for array, result in zip(out, results, strict=False):
+        spec, shape = array.spec, tuple(result.shape)
+        if spec.shape != shape:
+            return ShapeError(f"out has shape {spec.shape}, the result {shape}")
+        if spec.dtype != result.dtype and not free:
+            kept, given = dtype_name(spec.dtype), dtype_name(result.dtype)
+            return DTypeError(
+                f"out is {kept}, the result {given}; write y = ... for a new array, or bring the "
+                f"operands to {kept} with astype"
+            )
+    return None

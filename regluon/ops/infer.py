@@ -47,7 +47,19 @@ def broadcast_shape(*arrays: Any) -> tuple[int, ...]:
         return tuple(torch.broadcast_shapes(*shapes))
     except RuntimeError:
         listed = " and ".join(str(shape) for shape in shapes)
-        raise ShapeError(f"shapes {listed} cannot be broadcast together") from None
+        raise ShapeError(
+            f"shapes {listed} cannot be broadcast together: {_clash(shapes)}"
+        ) from None
+
+
+def _clash(shapes: list[tuple[int, ...]]) -> str:
+    """Name the last axis on which shapes do not fit, counted from the end, and its lengths."""
+    for axis in range(1, max(map(len, shapes)) + 1):
+        lengths = dict.fromkeys(shape[-axis] for shape in shapes if len(shape) >= axis)
+        found = [str(length) for length in lengths if length != 1]
+        if len(found) > 1:
+            return f"axis -{axis} is {' and '.join(found)} long"
+    return "lengths must be equal, or 1"
 
 
 def promoted(*arrays: Any) -> torch.dtype:
