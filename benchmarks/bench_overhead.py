@@ -21,10 +21,12 @@ relu after a batch norm or a residual sum reused that memory they were 1.06 and 
 
 import argparse
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from expressions import COUNT, EXPRESSIONS, arrays, repeated
 from timing import Peer, interleave, machine, seconds, write_results
 from torch.nn import functional
 
@@ -138,14 +140,36 @@ def resnet18_torch() -> torch.nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
 
 
-EXPRESSIONS = {"tiny add": lambda y, x: y + x, "tiny scalar": lambda y, x: y * 1.0}
+def forget(leaf: torch.Tensor) -> None:
+    leaf.grad = None
+
+
+def expression_steps(name: str) -> dict[str, Step]:
+    ours = arrays(
+        mx.nd.array,
+        lambda values: mx.nd.array(values, dtype="int32"),
+        dot=mx.nd.dot,
+        record=mx.autograd.record,
+        forget=lambda leaf: None,
+    )
+    ours.leaf.attach_grad()
+    theirs = arrays(torch.tensor, torch.tensor, dot=torch.matmul, record=nullcontext, forget=forget)
+    theirs.leaf.requires_grad_()
+    return {
+        "regluon": repeated(name, ours, mx.nd.waitall),
+        "torch": repeated(name, theirs, nullcontext),
+    }
+
+
+TINY = {"tiny add": lambda y, x: y + x, "tiny scalar": lambda y, x: y * 1.0}
 
 
 def steps(case: str) -> dict[str, Step]:
     """Return the local variants of a case: ours and torch's."""
     if case in EXPRESSIONS:
-        form = EXPRESSIONS[case]
-        return {"regluon": tiny_ours(form), "torch": tiny_torch(form)}
+        return expression_steps(case)
+    if case in TINY:
+        return {"regluon": tiny_ours(TINY[case]), "torch": tiny_torch(TINY[case])}
     if case.startswith("mlp"):
         shape = (int(case.split()[1]), 512)
         return {
@@ -161,8 +185,14 @@ def steps(case: str) -> dict[str, Step]:
     }
 
 
-REPEATS = {"tiny add": 4, "tiny scalar": 4, "mlp 1": 100, "mlp 32": 60, "resnet18": 1}
-PER_STEP = {"tiny add": 500, "tiny scalar": 500}
+REPEATS = {
+    **dict.fromkeys(TINY, 4),
+    **dict.fromkeys(EXPRESSIONS, 4),
+    "mlp 1": 100,
+    "mlp 32": 60,
+    "resnet18": 1,
+}
+PER_STEP = {**dict.fromkeys(TINY, 500), **dict.fromkeys(EXPRESSIONS, COUNT)}
 
 
 def timed(step: Step, repeat: int) -> Callable[[], float]:

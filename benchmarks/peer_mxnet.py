@@ -8,6 +8,7 @@ from mxnet import autograd, gluon, nd
 
 
 sys.path.insert(0, str(Path(__file__).parent))
+from expressions import EXPRESSIONS, arrays, repeated
 from timing import serve
 
 
@@ -22,6 +23,21 @@ def tiny(expression):
             y.wait_to_read()
 
         return step
+
+    return build
+
+
+def small(name):
+    def build():
+        operands = arrays(
+            nd.array,
+            lambda values: nd.array(values, dtype="int32"),
+            dot=nd.dot,
+            record=autograd.record,
+            forget=lambda leaf: None,
+        )
+        operands.leaf.attach_grad()
+        return repeated(name, operands, nd.waitall)
 
     return build
 
@@ -64,6 +80,7 @@ def resnet18():
 if __name__ == "__main__":
     serve(
         {
+            **{name: small(name) for name in EXPRESSIONS},
             "tiny add": tiny(lambda y, x: y + x),
             "tiny scalar": tiny(lambda y, x: y * 1.0),
             "mlp 1": mlp(1),

@@ -12,6 +12,9 @@ from regluon.engine.engine import Var
 from regluon.ops.registry import Spec, spec_of
 
 
+_MANY = 64  # so many arrays that share storage are listed before dead ones are looked for
+
+
 class Node:
     """The place of one recorded array in the graph of recorded calls: known before any tensor is.
 
@@ -70,11 +73,17 @@ class View:
 
     __slots__ = ("base", "fn", "seen", "tensor")
 
-    def __init__(self, base: "Handle", fn: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self,
+        base: "Handle",
+        fn: Callable[[Tensor], Tensor],
+        seen: Tensor | None = None,
+        tensor: Tensor | None = None,
+    ) -> None:
         self.base = base
         self.fn = fn
-        self.seen: Tensor | None = None
-        self.tensor: Tensor | None = None
+        self.seen = seen  # the base's tensor of which `tensor` is the part
+        self.tensor = tensor
 
     def value(self) -> Tensor:
         """Return the part as a tensor that shares the base's storage."""
@@ -197,10 +206,13 @@ class Handle(Var):
     def share_with(self, base: "Handle") -> None:
         """Note that this array's tensor may use the storage of `base`: writers copy first."""
         root = base.root
-        if root._shares is None:
-            root._shares = [weakref.ref(root)]
-        self._shares = root._shares
-        root._shares.append(weakref.ref(self))
+        shares = root._shares
+        if shares is None:
+            shares = root._shares = [weakref.ref(root)]
+        elif len(shares) >= _MANY and len(shares).bit_count() == 1:  # so it stays in proportion
+            shares[1:] = [ref for ref in shares[1:] if ref() is not None]
+        self._shares = shares
+        shares.append(weakref.ref(self))
 
     def leave_shares(self) -> "list[Handle]":
         """Before a write: return the arrays (perhaps itself) that need a copy of their own now."""

@@ -12,6 +12,7 @@ from regluon.array.arguments import as_tensor
 from regluon.array.classic import ClassicMixin
 from regluon.array.handle import Handle
 from regluon.array.key import normalize
+from regluon.array.part import part, updated
 from regluon.array.protocol import ProtocolMixin
 from regluon.array.shortcut import NUMBERS
 from regluon.base import MXNetError, ShapeError, user_line
@@ -51,6 +52,8 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
     _internal: ClassVar[Mapping[str, Op]] = NAMESPACES["nd._internal"]
 
     def _invoke(self, name: str, *args: Any, out: Any = None) -> Any:
+        if out is not None and updated(self, name, args[1]):
+            return out
         return dispatch.invoke(self._ops[name], args, {}, type(self), out)
 
     def _call(self, name: str, *args: Any, **attrs: Any) -> Any:
@@ -204,6 +207,9 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
     # Indexing
 
     def __getitem__(self, key: Any) -> Any:
+        found = part(self, key)
+        if found is not None:
+            return found
         if (type(key) is slice and key == _WHOLE) or (type(key) is tuple and not key):
             return self
         plain, indices = normalize(key, self)

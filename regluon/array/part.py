@@ -1,0 +1,153 @@
+"""The short way to `x[key]` and `x += y`: on finished arrays, without the call of an operator.
+
+Every function here returns None, or False, where the whole way must be gone: for rare keys, for
+recorded arrays, for values that are not computed yet, and for errors, which get their text there.
+"""
+
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from regluon.array.dispatch import CLASSES, state
+from regluon.array.handle import Handle, View
+from regluon.engine.selection import selected
+
+
+H = TypeVar("H", bound=Handle)
+_UPDATES: dict[str, Callable[[Tensor, Any], Tensor]] = {
+    "add": Tensor.add_,
+    "subtract": Tensor.sub_,
+    "multiply": Tensor.mul_,
+    "divide": Tensor.div_,
+}
+_WHOLE = (torch.int64, torch.int32)
+
+
+def part(array: H, key: Any) -> H | None:
+    """Return `array[key]` for integers, slices, tuples of both and arrays of integers.
+
+    One run of memory is a view that writes through, other parts are copies, made when they must
+    be.
+    """
+    limit = selected.engine.direct
+    if limit < 0 or (array._node is not None and state.recording):
+        return None
+    data = array._data
+    outer = array._view
+    if outer is not None and array.settled():
+        data = outer.value()
+    elif data is None or array.writer is not None or array.error is not None:
+        return None
+    kind = type(key)
+    run: bool | None
+    if kind is int or (kind is slice and _forward(key)):
+        run = True
+    elif kind is tuple:
+        run = _one_run(key, data.shape)
+    else:
+        return _chosen(array, data, key, limit) if isinstance(key, Handle) else None
+    if run is None:
+        return None
+    try:
+        piece = data[key]
+    except IndexError:
+        return None
+    if not piece.dim() and not (state.np_shape or isinstance(array, CLASSES["np"])):
+        return None if outer is not None else _element(array, data, key)
+    if run:
+        result = type(array)(None, array._ctx)
+        result._view = _again(outer, key) if outer else View(array, lambda t: t[key], data, piece)
+        return result
+    if not piece.numel():
+        return None
+    result = type(array)(piece, array._ctx)
+    result.share_with(array)
+    return result
+
+
+def _element(array: H, data: Tensor, key: Any) -> H:
+    """Return a single element, which has one axis in nd."""
+    result = type(array)(None, array._ctx)
+    result._view = View(array, lambda t: t[key].view(1))
+    return result
+
+
+def _again(outer: View, key: Any) -> View:
+    """Return the view of a part of a view."""
+    first = outer.fn
+    return View(outer.base, lambda t: first(t)[key])
+
+
+def _forward(key: slice) -> bool:
+    """Say whether a slice goes forward in steps of one, and has an end that the user wrote."""
+    return key.step is None and (key.start is not None or key.stop is not None)
+
+
+def _one_run(key: tuple[Any, ...], shape: tuple[int, ...]) -> bool | None:
+    """Say whether integers and slices choose one run of memory; None for other keys.
+
+    After the first axis of which several elements are taken, all axes must be whole.
+    """
+    if len(key) > len(shape) or not key:
+        return None
+    several = False
+    run = True
+    for item, length in zip(key, shape, strict=False):
+        if type(item) is int:
+            count = 1
+        elif type(item) is not slice or item.step is not None:
+            return None
+        elif item.start is None and item.stop is None:
+            count = length
+        else:
+            try:
+                start, stop, _ = item.indices(length)
+            except TypeError:
+                return None
+            count = stop - start
+        run = run and (count == length or not several)
+        several = several or count > 1
+    return run
+
+
+def _chosen(array: H, data: Tensor, key: Handle, limit: int) -> H | None:
+    """Return the rows that an array of integers chooses; a CPU notices those out of range."""
+    index = key.ready(limit)
+    if index is None or index.dtype not in _WHOLE or not data.is_cpu:
+        return None
+    if key._ctx is not array._ctx or data.numel() > limit:
+        return None
+    try:
+        rows = data[index]
+    except (IndexError, RuntimeError):
+        return None
+    return type(array)(rows, array._ctx) if rows.numel() and rows.numel() <= limit else None
+
+
+def updated(array: Handle, name: str, other: Any) -> bool:
+    """Compute `array += other` where it stands, and say so, if nobody else looks at its storage."""
+    limit = selected.engine.direct
+    if limit < 0 or state.recording or name not in _UPDATES:
+        return False
+    root = array.root
+    if root.readers or root._shares is not None or weakref.getweakrefcount(root):
+        return False
+    data = array.ready(limit)
+    if data is None or not data.is_floating_point():
+        return False
+    if isinstance(other, Handle):
+        value = other.ready(limit)
+        if value is None or other._ctx is not array._ctx or value.dtype != data.dtype:
+            return False
+        other = value
+    elif type(other) is not float and type(other) is not int:
+        return False
+    try:
+        _UPDATES[name](data, other)
+    except RuntimeError:
+        return False
+    root.version += 1
+    return True
