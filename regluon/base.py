@@ -31,6 +31,10 @@ class ArgumentError(MXNetError, ValueError):
     """A value given to a call makes no sense there, such as a negative standard deviation."""
 
 
+class KeywordError(MXNetError, TypeError):
+    """A call names an argument that the function has not."""
+
+
 class OutOfRangeError(MXNetError, IndexError):
     """An index or label does not exist in what it is used on."""
 

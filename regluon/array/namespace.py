@@ -1,12 +1,14 @@
 """Fills `nd`, `np`, `npx` from the operator table: functions with signatures and docstrings."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from regluon.array import control, dispatch, np_functions
+from regluon.array.arguments import drawn_as
 from regluon.array.handle import Handle
+from regluon.base import KeywordError, nearest, user_line
 from regluon.ops.methods import METHODS
 from regluon.ops.registry import NAMESPACES, Op
 
@@ -57,11 +59,11 @@ def parameters(op: Op, space: str = "") -> Iterator[inspect.Parameter]:
     yield inspect.Parameter("out", kind, default=None)
 
 
-def signature_text(op: Op, space: str = "") -> str:
-    """Return the public parameter list as Python source, annotations left out."""
+def signature_text(known: Sequence[inspect.Parameter]) -> str:
+    """Return public parameters as Python source, annotations left out."""
     texts: list[str] = []
     starred = False
-    for parameter in parameters(op, space):
+    for parameter in known:
         if parameter.kind is parameter.VAR_POSITIONAL:
             starred = True
             texts.append(f"*{parameter.name}")
@@ -76,6 +78,7 @@ def signature_text(op: Op, space: str = "") -> str:
 
 def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Function:
     """Compile the public function of an operator: its signature, and one call of the door."""
+    known = [item.replace(annotation=item.empty) for item in parameters(op, space)]
     arrays = [public_name(name, space) for name in op.arrays]
     if op.variadic:
         *first, last = arrays
@@ -83,11 +86,15 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
     else:
         args = ", ".join(arrays)
     attrs = ", ".join(f"{name!r}: {name}" for name in op.attrs)
+    if op.random and "shape" in op.attrs:
+        attrs = f"**_drawn_as({{{attrs}}}, out, {args or None})"
     tail = ", ctx=_context(ctx)" if op.creates else ""
     given = f"({args},)" if arrays else "()"
     made = f"_invoke(_op, {given}, {{{attrs}}}, _cls, out{tail})"
     source = (
-        f"def {public}({signature_text(op, space)}):\n"
+        f"def {public}({signature_text(known)}, **_other):\n"
+        "    if _other:\n"
+        "        _refuse(_other)\n"
         f"    return {f'_tupled({made})' if _gives_tuple(op) else made}\n"
     )
     scope: dict[str, Any] = {
@@ -97,12 +104,29 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
         "_unpacked": _unpacked,
         "_tupled": _tupled,
         "_context": dispatch.checked_context,
+        "_drawn_as": drawn_as,
+        "_refuse": _refusal(public, [item.name for item in known], space.split(".")[0] == "np"),
     }
     exec(compile(source, f"<regluon {op.name}>", "exec"), scope)  # the text is ours alone
     function: Function = scope[public]
     function.__doc__ = op.doc
     function.__module__ = "regluon"
+    function.__signature__ = inspect.Signature(known)  # type: ignore[attr-defined]
     return function
+
+
+def _refusal(public: str, known: Sequence[str], numpy_like: bool) -> Function:
+    """Return what a function does about arguments that it has not: all but a symbol's `name`."""
+
+    def refuse(others: dict[str, Any]) -> None:
+        for other in others:
+            if other != "name" or numpy_like:
+                raise KeywordError(
+                    f"{public}() has no argument {other!r}{nearest(other, known) or ';'} it takes "
+                    f"{', '.join(known)} (at {user_line()})"
+                )
+
+    return refuse
 
 
 def _unpacked(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
