@@ -225,8 +225,9 @@ class Normal(Initializer):
 def _draw(kind: str, scale: float, arr: NDArray) -> None:
     """Fill `arr` with keyed draws: even ones up to `scale`, or normal ones of that deviation."""
     name, first = ("uniform_nd", -scale) if kind == "uniform" else ("normal_nd", 0.0)
-    attrs = {"shape": arr.shape, "dtype": arr.dtype}
-    invoke(TABLE[name], (first, scale), attrs, type(arr), out=arr)
+    attrs = {"shape": arr.shape or (1,), "dtype": arr.dtype}
+    target = arr if arr.shape else arr[None]  # without axes, the operators draw one element
+    invoke(TABLE[name], (first, scale), attrs, type(arr), out=target)
 
 
 def _choice(what: str, given: str, known: Sequence[str]) -> str:

@@ -52,6 +52,12 @@ def np_text(array: Any) -> str:
     return f"array({', '.join(notes)})"
 
 
+def np_string(array: Any) -> str:
+    """Return what `str` shows of an `np` array."""
+    ctx = array._ctx
+    return text(array) if ctx.device_type == "cpu" or not array.shape else f"{text(array)} @{ctx}"
+
+
 def table(array: Any) -> str:
     """Return an array as HTML: a caption, then the values in a table, cut where it is large.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as onp
 import torch
+from torch.autograd.graph import increment_version
 from torch.utils import dlpack
 
 from regluon.array import dispatch
@@ -69,6 +70,7 @@ def to_dlpack_for_write(data: Any) -> Any:
     dispatch.wait(data)
     data.root.version += 1
     data.root.site = user_line()
+    increment_version(tensor)
     return _CAPSULE(tensor)
 
 

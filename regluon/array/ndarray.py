@@ -30,6 +30,7 @@ else:
     NDMethods = object
 
 _WHOLE = slice(None)
+_NUMPY = NAMESPACES["np._internal"]  # in whose results single elements have no axes
 
 
 class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
@@ -57,7 +58,8 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
         return dispatch.invoke(self._ops[name], args, {}, type(self), out)
 
     def _call(self, name: str, *args: Any, **attrs: Any) -> Any:
-        return dispatch.invoke(self._internal[name], (self, *args), attrs, type(self))
+        table = _NUMPY if dispatch.state.np_shape else self._internal
+        return dispatch.invoke(table[name], (self, *args), attrs, type(self))
 
     # What is known at once
 
@@ -230,7 +232,8 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
         dispatch.assign(op, pure, self, (value, *indices), {"key": plain})
 
     def _view_op(self, name: str, **attrs: Any) -> Any:
-        return dispatch.invoke_view(self._internal[name], self, attrs, type(self))
+        table = _NUMPY if dispatch.state.np_shape else self._internal
+        return dispatch.invoke_view(table[name], self, attrs, type(self))
 
     # Gradients
 

@@ -30,7 +30,7 @@ class ndarray(NDArray, BitOperatorMixin):
         return display.np_text(self)
 
     def __str__(self) -> str:
-        return display.text(self)
+        return display.np_string(self)
 
     def __matmul__(self, other: Any) -> Any:
         return self._invoke("matmul", self, other)

@@ -92,6 +92,9 @@ class ProtocolMixin:
     def __ifloordiv__(self: Any, other: Any) -> Any:
         return onp.floor_divide(self, other, out=self)
 
+    def __imatmul__(self: Any, other: Any) -> Any:
+        return self._invoke("matmul", self, other, out=self)
+
     # Elements
 
     def __len__(self: Any) -> int:
