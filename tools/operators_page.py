@@ -1,5 +1,6 @@
 """The text of docs/operators.md: every public name beside MXNet's, with the oracle's verdict."""
 
+import functools
 import inspect
 import types
 from collections import Counter
@@ -89,6 +90,7 @@ class Row:
     file: str
 
 
+@functools.cache
 def mxnet_names() -> dict[str, list[str]]:
     """Return MXNet's public names by namespace, as `tools/golden_names.py` wrote them."""
     lines = NAMES.read_text(encoding="utf-8").splitlines()
@@ -145,6 +147,7 @@ def rows(space: str) -> Iterator[Row]:
         yield Row(name, verdict if tried or why else "", why, _file(space, name, ours[name]))
 
 
+@functools.cache
 def _samples() -> dict[str, list[Sample]]:
     found: dict[str, list[Sample]] = {}
     for samples in families().values():

@@ -32,6 +32,7 @@ CALLS: tuple[tuple[str, tuple[object, ...], dict[str, object]], ...] = (
     ("slice", (X,), {"begin": (0, 1), "end": (2, 3)}),
     ("slice_axis", (X,), {"axis": 1, "begin": 0, "end": 2}),
     ("slice_like", (X, floats(1, 2)), {}),
+    ("split_v2", (X, (1,)), {"axis": 1}),
     ("tile", (X,), {"reps": (2, 1)}),
     ("topk", (X,), {"k": 2}),
 )
@@ -59,6 +60,11 @@ OTHERS = [
         Sample(f"{space}:.{name}", (X,), {"axis": 1}, grad=False)
         for space in ("nd", "np")
         for name in ("argmax", "argmin", "argsort")
+    ],
+    *[
+        Sample(f"{space}:.{name}", (X,), grad=False, differs=ABSENT if space == "np" else "")
+        for space in ("nd", "np")
+        for name in ("argmax_channel", "ones_like", "shape_array", "size_array", "zeros_like")
     ],
     Sample("nd:.dot", (X, floats(3, 2)), differs="MXNet's nd arrays lack this method"),
     Sample("np:.dot", (X, floats(3, 2))),
