@@ -74,7 +74,7 @@ def _edge_dtype(data: Any, bins: Any) -> torch.dtype:
 def _edges(data: Tensor, bins: Any, limits: Sequence[float] | None) -> Tensor:
     """Return the edges of the bins; without limits they reach from the smallest element on."""
     if isinstance(bins, Tensor):
-        return bins
+        return bins.clone()
     if limits is None:
         low, high = (float(end) for end in torch.aminmax(data)) if data.numel() else (0.0, 1.0)
     else:

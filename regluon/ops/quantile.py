@@ -58,7 +58,7 @@ def _quantile(data: Tensor, q: Any, axis: Axis, between: str, keepdims: bool) ->
     if not count:
         raise ShapeError(f"an array of shape {tuple(data.shape)} has no quantiles")
     ordered = torch.sort(rows, -1).values.movedim(-1, 0)
-    asked = torch.as_tensor(q, device=data.device)
+    asked = torch.as_tensor(q, device=data.device).detach()
     at = asked.double().reshape(-1) * (count - 1)
     low, high = at.floor().long(), at.ceil().long()
     if between == "nearest":

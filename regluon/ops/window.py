@@ -34,7 +34,7 @@ def _window(name: str, fn: Callable[..., Tensor], formula: str, example: str) ->
         name,
         f"""Return the {name.capitalize()} window of M points, {formula}.
 
-    >>> np.{name}(5).asnumpy().round(2).tolist()
+    >>> np.{name}(5, "float64").asnumpy().round(2).tolist()
     {example}
     """,
     )
@@ -57,5 +57,5 @@ _window(
     "blackman",
     torch.blackman_window,
     "0.42 - 0.5 cos(2 pi n / (M - 1)) + 0.08 cos(4 pi n / (M - 1))",
-    "[-0.0, 0.34, 1.0, 0.34, -0.0]",
+    "[0.0, 0.34, 1.0, 0.34, 0.0]",
 )
