@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from regluon.base import ShapeError
 from regluon.ops.infer import broadcast_bool
 from regluon.ops.math import Function, broadcast_nd, named
-from regluon.ops.registry import register
+from regluon.ops.registry import Spec, register
 
 
 def _comparison(name: str, fn: Function, swapped: Function, doc: str, *, nd: str, np: str) -> None:
@@ -124,3 +125,29 @@ _comparison(
     nd="logical_xor broadcast_logical_xor",
     np="logical_xor",
 )
+
+
+def _close_infer(a: Tensor | Spec, b: Tensor | Spec, **rest: Any) -> tuple[Spec, ...]:
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"allclose compares arrays of one shape, not {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    return (Spec((1,), torch.uint8),)
+
+
+@register(
+    _close_infer,
+    also={"nd.contrib": "allclose"},
+    symbol="_contrib_allclose",
+    differentiable="",
+)
+def allclose(
+    a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = True
+) -> Tensor:
+    """Say as 1 or 0 whether |a - b| <= atol + rtol * |b| for all elements.
+
+    >>> nd.contrib.allclose(nd.array([1, 2]), nd.array([1, 2.1])).item()
+    0
+    """
+    _close_infer(a, b)
+    return torch.isclose(a, b, rtol, atol, equal_nan).all().to(torch.uint8).reshape(1)

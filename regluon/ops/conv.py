@@ -70,7 +70,7 @@ def _check_weight(
         )
 
 
-@register_meta(nd="Convolution", npx="convolution", symbol="Convolution")
+@register_meta(nd="Convolution Convolution_v1", npx="convolution", symbol="Convolution")
 def convolution(
     data: Tensor,
     weight: Tensor,

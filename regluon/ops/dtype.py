@@ -55,6 +55,16 @@ def dtype_name(dtype: torch.dtype) -> str:
     return _STRINGS[dtype] if dtype in _STRINGS else str(dtype).removeprefix("torch.")
 
 
+def check_floating(what: str, *dtypes: torch.dtype, half: bool = True) -> None:
+    """Raise unless all dtypes are floating-point ones; unless `half`, float32 or float64."""
+    for dtype in dtypes:
+        if not dtype.is_floating_point or (not half and dtype.itemsize < 4):
+            wanted = "floating-point numbers" if half else "float32 or float64"
+            raise DTypeError(
+                f"{what} takes {wanted}, not {dtype_name(dtype)}; convert with x.astype('float32')"
+            )
+
+
 def numpy_dtype(dtype: torch.dtype) -> Any:
     """Return what `array.dtype` shows: NumPy's scalar type, or the name "bfloat16"."""
     name = dtype_name(dtype)

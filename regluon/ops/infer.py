@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from regluon.base import ShapeError
+from regluon.ops.dtype import check_floating
 from regluon.ops.registry import Infer, Spec
 
 
@@ -20,6 +21,12 @@ _cache: dict[Any, tuple[Spec, ...]] = {}
 
 def same(first: Any, *rest: Any, **attrs: Any) -> tuple[Spec, ...]:
     """The result looks like the first array."""
+    return (first,)
+
+
+def floating(first: Spec, *rest: Any, **attrs: Any) -> tuple[Spec, ...]:
+    """The result looks like the first array, which has floating-point numbers."""
+    check_floating("this operator", first.dtype)
     return (first,)
 
 

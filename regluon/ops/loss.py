@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regluon.base import DTypeError, MXNetError, ShapeError
 from regluon.ops.bounds import check_below
-from regluon.ops.dtype import torch_dtype
+from regluon.ops.dtype import check_floating, torch_dtype
 from regluon.ops.infer import same
 from regluon.ops.registry import Spec, register
 
@@ -19,11 +19,14 @@ def _softmax_infer(
     rank = len(data.shape)
     if not -rank <= axis < rank:
         raise ShapeError(f"axis {axis} is out of range for shape {tuple(data.shape)}")
-    return (data if dtype is None else Spec(data.shape, torch_dtype(dtype)),)
+    result = data.dtype if dtype is None else torch_dtype(dtype)
+    check_floating("a softmax", result)
+    return (Spec(data.shape, result),)
 
 
 def _logits(data: Tensor, temperature: float | None, dtype: Any) -> Tensor:
     wanted = data if dtype is None else data.to(torch_dtype(dtype))
+    check_floating("a softmax", wanted.dtype)
     return wanted if temperature is None else wanted / temperature
 
 
@@ -77,6 +80,7 @@ def log_softmax(
     use_length: bool = False,
 ) -> Tensor:
     """Return the logarithm of the softmax along `axis`, computed without overflow."""
+    _check_no_length("log_softmax", use_length)
     return torch.log_softmax(_logits(data, temperature, dtype), axis)
 
 
@@ -89,7 +93,13 @@ def softmin(
     use_length: bool = False,
 ) -> Tensor:
     """Return the softmax of -x along `axis`."""
+    _check_no_length("softmin", use_length)
     return torch.softmax(_logits(-data, temperature, dtype), axis)
+
+
+def _check_no_length(name: str, use_length: bool) -> None:
+    if use_length:
+        raise MXNetError(f"{name} takes no lengths; softmax does")
 
 
 @register(same, nd="SoftmaxActivation", npx="softmax_activation", symbol="SoftmaxActivation")
@@ -202,7 +212,7 @@ def _check_output_labels(
 
 @register(
     _output_infer,
-    nd="SoftmaxOutput",
+    nd="SoftmaxOutput Softmax",
     symbol="SoftmaxOutput",
     differentiable="data",
     check=_check_output_labels,

@@ -10,7 +10,9 @@ from torch import Generator, Tensor
 
 from regluon.base import MXNetError, ShapeError, nearest
 from regluon.ops.bounds import check_below
-from regluon.ops.infer import same
+from regluon.ops.calling import register_meta
+from regluon.ops.dtype import check_floating
+from regluon.ops.infer import floating, same
 from regluon.ops.registry import Spec, register
 
 
@@ -84,7 +86,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@register(same, nd="Activation", npx="activation", symbol="Activation")
+@register(floating, nd="Activation", npx="activation", symbol="Activation")
 def activation(data: Tensor, act_type: str) -> Tensor:
     """Apply "relu", "sigmoid", "tanh", "softrelu" (log(1 + exp(x))) or "softsign" (x / (1 + |x|)).
 
@@ -99,7 +101,19 @@ def activation(data: Tensor, act_type: str) -> Tensor:
             f"unknown act_type {act_type!r}; known: {', '.join(_ACTIVATIONS)}"
             f"{nearest(act_type, _ACTIVATIONS)}"
         )
+    check_floating("Activation", data.dtype)
     return function(data)
+
+
+@register_meta(nd="hard_sigmoid", symbol="hard_sigmoid")
+def hard_sigmoid(data: Tensor, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
+    """Return alpha * x + beta, cut off below 0 and above 1.
+
+    >>> nd.hard_sigmoid(nd.array([-3, 0, 5])).asnumpy().tolist()
+    [0.0, 0.5, 1.0]
+    """
+    check_floating("hard_sigmoid", data.dtype)
+    return (alpha * data + beta).clamp(0, 1)
 
 
 @register(same, also={"nd._internal": "relu_over", "np._internal": "relu_over"})
@@ -114,7 +128,15 @@ def add_relu(lhs: Tensor, rhs: Tensor) -> Tensor:
     return torch.relu_(lhs + rhs)
 
 
-@register(same, nd="LeakyReLU", npx="leaky_relu", symbol="LeakyReLU")
+_RECTIFIERS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "leaky": F.leaky_relu,
+    "elu": F.elu,
+    "selu": lambda data, slope: F.selu(data),
+    "gelu": lambda data, slope: F.gelu(data),
+}
+
+
+@register(floating, nd="LeakyReLU", npx="leaky_relu", symbol="LeakyReLU")
 def leaky_relu(
     data: Tensor,
     gamma: Tensor | None = None,
@@ -122,27 +144,38 @@ def leaky_relu(
     slope: float = 0.25,
     lower_bound: float = 0.125,
     upper_bound: float = 0.334,
+    *,
+    training: bool = False,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Apply a rectifier that is not flat below zero.
 
     "leaky" is x or slope * x, "prelu" the same with a learnt slope per channel `gamma` (axis 1),
+    "rrelu" with a slope drawn for each element between the bounds, their middle outside training,
     "elu" slope * (exp(x) - 1) below zero, "selu" the self-normalizing one of Klambauer et al. 2017,
-    "gelu" x times the normal distribution function of x. The bounds are those of "rrelu", which is
-    not available.
+    "gelu" x times the normal distribution function of x.
+
+    >>> nd.LeakyReLU(nd.array([-4, 2]), act_type="leaky", slope=0.5).asnumpy().tolist()
+    [-2.0, 2.0]
     """
-    if act_type == "leaky":
-        return F.leaky_relu(data, slope)
-    if act_type == "elu":
-        return F.elu(data, slope)
-    if act_type == "selu":
-        return F.selu(data)
-    if act_type == "gelu":
-        return F.gelu(data)
-    if act_type == "prelu" and gamma is not None:
+    check_floating("LeakyReLU", data.dtype)
+    if (act_type == "prelu") != (gamma is not None):
+        raise MXNetError("the array gamma and act_type='prelu' belong together")
+    if gamma is not None:
         return _prelu(data, gamma)
-    raise MXNetError(
-        "act_type is leaky, prelu (which needs gamma), elu, selu or gelu, not " + repr(act_type)
-    )
+    if act_type == "rrelu":
+        if not training:
+            return F.leaky_relu(data, (lower_bound + upper_bound) / 2)
+        blank = torch.empty(data.shape, dtype=data.dtype, device=data.device)
+        slopes = blank.uniform_(lower_bound, upper_bound, generator=generator)
+        return torch.where(data > 0, data, data * slopes)
+    function = _RECTIFIERS.get(act_type)
+    if function is None:
+        known = (*_RECTIFIERS, "prelu", "rrelu")
+        raise MXNetError(
+            f"act_type is {', '.join(known)}, not {act_type!r}{nearest(act_type, known)}"
+        )
+    return function(data, slope)
 
 
 def _prelu(data: Tensor, gamma: Tensor) -> Tensor:
@@ -156,7 +189,7 @@ def _prelu(data: Tensor, gamma: Tensor) -> Tensor:
     return torch.where(data > 0, data, data * gamma.reshape(shape))
 
 
-@register(same, nd="Dropout", npx="dropout", symbol="Dropout", view="lazy copy")
+@register(floating, nd="Dropout", npx="dropout", symbol="Dropout", view="lazy copy")
 def dropout(
     data: Tensor,
     p: float = 0.5,
@@ -176,11 +209,12 @@ def dropout(
         raise MXNetError(f"p is the chance of a zero, from 0 to 1, not {p}")
     if mode not in ("training", "always"):
         raise MXNetError(f"mode is 'training' or 'always', not {mode!r}")
+    check_floating("Dropout", data.dtype)
     if p == 0 or not (training or mode == "always"):
         return data
-    drawn = torch.empty_like(data, dtype=torch.float32)
-    if axes:
-        drawn = drawn.new_empty([1 if i in axes else n for i, n in enumerate(data.shape)])
+    # Row by row in memory, whatever the order of `data` there: else its layout chose the numbers.
+    shape = [1 if i in axes else n for i, n in enumerate(data.shape)]
+    drawn = torch.empty(shape, dtype=torch.float32, device=data.device)
     # Comparing uniform numbers is four times as fast as torch's Bernoulli draws.
     mask = drawn.uniform_(generator=generator).lt_(1 - p).mul_(1 / (1 - p) if p < 1 else 0)
     return data * mask.to(data.dtype)
@@ -212,6 +246,7 @@ def _check_embedding(data: Tensor, weight: Tensor, **rest: Any) -> None:
     _embedding_infer,
     nd="Embedding",
     npx="embedding",
+    also={"nd.contrib": "SparseEmbedding"},
     symbol="Embedding",
     differentiable="weight",
     check=_check_embedding,

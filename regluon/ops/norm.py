@@ -1,6 +1,6 @@
 """Normalization by the statistics of a batch, a layer, an instance, a group, or by the length."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +9,9 @@ from torch import Tensor
 
 from regluon.base import MXNetError, ShapeError
 from regluon.ops.calling import register_meta
-from regluon.ops.infer import same
+from regluon.ops.dtype import check_floating
+from regluon.ops.infer import floating
+from regluon.ops.reduce import chosen_axes, reduced_shape
 from regluon.ops.registry import Spec, register
 
 
@@ -50,9 +52,10 @@ def _batch_norm_infer(
 
 @register(
     _batch_norm_infer,
-    nd="BatchNorm",
+    nd="BatchNorm BatchNorm_v1",
     npx="batch_norm",
     symbol="BatchNorm",
+    outputs=3,
     mutates="moving_mean moving_var",
     differentiable="data gamma beta",
 )
@@ -69,6 +72,8 @@ def batch_norm(
     output_mean_var: bool = False,
     axis: int = 1,
     cudnn_off: bool = False,
+    min_calib_range: float | None = None,
+    max_calib_range: float | None = None,
     *,
     training: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
@@ -77,7 +82,8 @@ def batch_norm(
     In training the moving statistics become momentum * old + (1 - momentum) * batch, in the forward
     pass (MXNet: in the backward pass), with the variance divided by the count. In predict mode, and
     with `use_global_stats`, they normalize instead. `fix_gamma` takes gamma as 1, with gradient 0.
-    `output_mean_var` adds the mean and 1 / sqrt(variance + eps) that were used.
+    `output_mean_var` adds the mean and 1 / sqrt(variance + eps) that were used. The calibration
+    range is for quantized networks and changes nothing.
     """
     size = _channels(data, axis)
     vectors = {"gamma": gamma, "beta": beta, "moving_mean": moving_mean, "moving_var": moving_var}
@@ -106,10 +112,97 @@ def batch_norm(
     return result, mean.detach().clone(), (var.detach() + eps).rsqrt()
 
 
+@register(
+    _batch_norm_infer,
+    also={"nd.contrib": "BatchNormWithReLU"},
+    symbol="_contrib_BatchNormWithReLU",
+    outputs=3,
+    mutates="moving_mean moving_var",
+    differentiable="data gamma beta",
+)
+def batch_norm_with_relu(
+    data: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    moving_mean: Tensor,
+    moving_var: Tensor,
+    eps: float = 1e-3,
+    momentum: float = 0.9,
+    fix_gamma: bool = True,
+    use_global_stats: bool = False,
+    output_mean_var: bool = False,
+    axis: int = 1,
+    cudnn_off: bool = False,
+    min_calib_range: float | None = None,
+    max_calib_range: float | None = None,
+    *,
+    training: bool = False,
+) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+    """Normalize as `BatchNorm`, then set negative results to 0."""
+    result = batch_norm(
+        data, gamma, beta, moving_mean, moving_var, eps, momentum, fix_gamma, use_global_stats,
+        output_mean_var, axis, cudnn_off, training=training,
+    )  # fmt: skip
+    if isinstance(result, Tensor):
+        return torch.relu(result)
+    return torch.relu(result[0]), *result[1:]
+
+
+@register(
+    _batch_norm_infer,
+    also={"nd.contrib": "SyncBatchNorm"},
+    symbol="_contrib_SyncBatchNorm",
+    outputs=3,
+    mutates="moving_mean moving_var",
+    differentiable="data gamma beta",
+)
+def sync_batch_norm(
+    data: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    moving_mean: Tensor,
+    moving_var: Tensor,
+    eps: float = 1e-3,
+    momentum: float = 0.9,
+    fix_gamma: bool = True,
+    use_global_stats: bool = False,
+    output_mean_var: bool = False,
+    ndev: int = 1,
+    key: str = "",
+    *,
+    training: bool = False,
+) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+    """Normalize as `BatchNorm` on axis 1, on one device: `ndev` is 1, `key` changes nothing."""
+    if ndev != 1:
+        raise MXNetError(f"SyncBatchNorm works on one device, not on ndev={ndev}")
+    return batch_norm(
+        data, gamma, beta, moving_mean, moving_var, eps, momentum, fix_gamma, use_global_stats,
+        output_mean_var, training=training,
+    )  # fmt: skip
+
+
+@register_meta(nd="moments", symbol="moments", outputs=2)
+def moments(
+    data: Tensor, axes: int | Sequence[int] | None = None, keepdims: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return mean and variance (divided by the count) along some axes, or of all elements.
+
+    >>> mean, variance = nd.moments(nd.array([[1, 3], [2, 6]]), axes=1)
+    >>> mean.asnumpy().tolist(), variance.asnumpy().tolist()
+    ([2.0, 4.0], [1.0, 4.0])
+    """
+    check_floating("moments", data.dtype)
+    chosen = chosen_axes(data.dim(), axes)
+    shape = reduced_shape(data.shape, chosen, keepdims) or (1,)
+    variance, mean = torch.var_mean(data, chosen, correction=0)
+    return mean.reshape(shape), variance.reshape(shape)
+
+
 @register_meta(
     nd="LayerNorm",
     npx="layer_norm",
     symbol="LayerNorm",
+    outputs=3,
 )
 def layer_norm(
     data: Tensor,
@@ -135,7 +228,7 @@ def layer_norm(
     return result, mean, (var + eps).sqrt()
 
 
-@register(same, nd="InstanceNorm", npx="instance_norm", symbol="InstanceNorm")
+@register(floating, nd="InstanceNorm", npx="instance_norm", symbol="InstanceNorm")
 def instance_norm(data: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-3) -> Tensor:
     """Normalize every channel (axis 1) of every sample by itself; Ulyanov et al. 2016."""
     if data.dim() < 3:
@@ -148,6 +241,7 @@ def instance_norm(data: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-3) 
     nd="GroupNorm",
     npx="group_norm",
     symbol="GroupNorm",
+    outputs=3,
 )
 def group_norm(
     data: Tensor,
@@ -183,12 +277,13 @@ _LENGTH_AXES: dict[str, Callable[[int], tuple[int, ...]]] = {
 }
 
 
-@register(same, nd="L2Normalization", npx="l2_normalization", symbol="L2Normalization")
+@register(floating, nd="L2Normalization", npx="l2_normalization", symbol="L2Normalization")
 def l2_normalization(data: Tensor, eps: float = 1e-10, mode: str = "instance") -> Tensor:
     """Divide by sqrt(sum of squares + eps): of each sample, of all channels, or of each channel.
 
     `mode` is "instance", "channel" (sums over axis 1) or "spatial" (sums over axes 2 and on).
     """
+    check_floating("L2Normalization", data.dtype)
     if mode not in _LENGTH_AXES:
         raise MXNetError(f"mode is {', '.join(_LENGTH_AXES)}, not {mode!r}")
     axes = _LENGTH_AXES[mode](data.dim())
@@ -199,7 +294,7 @@ def l2_normalization(data: Tensor, eps: float = 1e-10, mode: str = "instance") -
     return data / (length + eps).sqrt()
 
 
-@register(same, nd="LRN", npx="lrn", symbol="LRN")
+@register(floating, nd="LRN", npx="lrn", symbol="LRN")
 def lrn(
     data: Tensor, alpha: float = 1e-4, beta: float = 0.75, knorm: float = 2.0, nsize: int = 5
 ) -> Tensor:
@@ -207,4 +302,5 @@ def lrn(
 
     Krizhevsky et al. 2012; `nsize` is odd.
     """
+    check_floating("LRN", data.dtype)
     return F.local_response_norm(data, nsize, alpha, beta, knorm)

@@ -120,7 +120,7 @@ def _norm(data: Tensor, windows: Windows, power: int | None) -> Tensor:
     return _sum(data.pow(power), windows).pow(1 / power)
 
 
-@register_meta(nd="Pooling", npx="pooling", symbol="Pooling")
+@register_meta(nd="Pooling Pooling_v1", npx="pooling", symbol="Pooling")
 def pooling(
     data: Tensor,
     kernel: Sizes = (),

@@ -11,6 +11,7 @@ NAN = onp.asarray([[onp.nan, -1.0, 2.0]], "float32")
 
 NO_BIAS = "MXNet wants no_bias=True where the bias is missing"
 NAN_RELU = "MXNet turns NaN into 0; NaN passes through"
+RANDOM_SLOPES = "MXNet gives a second array of arbitrary slopes, and fails in training"
 SELU = "MXNet's gradient of selu below zero is wrong"
 NAN_POOL = "MXNet's maximum overlooks NaN; NaN passes through"
 ONEDNN = "MXNet's CPU kernel refuses this layout or target shape; we follow its formula"
@@ -56,6 +57,10 @@ ACTIVATIONS = [
     Sample("nd.Activation", f64(30 * X23), {"act_type": "softrelu"}),
     Sample("nd.Activation", (NAN,), {"act_type": "relu"}, differs=NAN_RELU, want=NAN.clip(0)),
     Sample("nd.Activation", (X23,), {"act_type": "sigmiod"}, error="MXNetError"),
+    Sample("nd.hard_sigmoid", (4 * X23,)),
+    Sample("nd.hard_sigmoid", (4 * X23,), {"alpha": 0.75, "beta": 0.25}),
+    Sample("nd.hard_sigmoid", f64(4 * X23), rtol=1e-6),
+    Sample("nd.hard_sigmoid", (ints(3),), error="DTypeError"),
     *both("LeakyReLU", "leaky_relu", (X23,)),
     *[
         Sample("nd.LeakyReLU", (3 * X23,), {"act_type": kind, "slope": 0.5}, id=kind)
@@ -65,6 +70,16 @@ ACTIVATIONS = [
     Sample("nd.LeakyReLU", f64(3 * X23), {"act_type": "gelu"}, rtol=1e-6),
     Sample("nd.LeakyReLU", (floats(2, 3, 2), floats(3)), {"act_type": "prelu"}),
     Sample("nd.LeakyReLU", (X23, floats(1)), {"act_type": "prelu"}),
+    Sample(
+        "nd.LeakyReLU",
+        (X23,),
+        {"act_type": "rrelu", "lower_bound": 0.25, "upper_bound": 0.75},
+        differs=RANDOM_SLOPES,
+        want=onp.where(X23 > 0, X23, X23 / 2),
+    ),
+    Sample("nd.LeakyReLU", (X23,), {"act_type": "prelu"}, error="MXNetError"),
+    Sample("nd.LeakyReLU", (X23, floats(3)), error="MXNetError"),
+    Sample("nd.LeakyReLU", (X23,), {"act_type": "glu"}, error="MXNetError"),
     Sample(
         "nd.LeakyReLU",
         (floats(2, 3, 2), floats(2)),
@@ -83,6 +98,7 @@ def convolution() -> list[Sample]:
     return [
         plain,
         Sample("npx.convolution", (x, w, b), square),
+        Sample("nd.Convolution_v1", (x, w, b), square),
         Sample("nd.Convolution", (*f64(x, w), b.astype("float64")), square),
         Sample("nd.Convolution", (x, w), {**square, "no_bias": True, "stride": (2, 1)}),
         Sample("nd.Convolution", (x, w, b), {**square, "pad": (1, 2), "dilate": (2, 1)}),
@@ -171,6 +187,7 @@ def pooling() -> list[Sample]:
     ends = onp.concatenate([onp.maximum(row[..., :4:2], row[..., 1:4:2]), row[..., 4:]], 2)
     return [
         Sample("npx.pooling", (x,), two, train=True),
+        Sample("nd.Pooling_v1", (x,), {**two, "pool_type": "avg", "pad": (1, 1)}),
         Sample("nd.Pooling", f64(x), two),
         Sample("nd.Pooling", f64(row), {"kernel": (3,), "pad": (2,), "pooling_convention": "full"}),
         Sample("nd.Pooling", f64(x), {**two, "pool_type": "avg"}),

@@ -15,6 +15,8 @@ EXACT = {"eps": 2.0**-10, "momentum": 0.75}
 FROZEN = "MXNet's gradient in predict mode is wrong: that of training"
 NOT_ITS = "MXNet's gradient is not that of its result, for more than two axes"
 HEAD = "MXNet multiplies by the result instead of the gradient that flows in"
+UNRECTIFIED = "MXNet's gradient overlooks the rectifier"
+AUXILIARY = "MXNet knows the moving statistics as a symbol's auxiliary states only"
 WRITES = "MXNet writes ones into a fixed gamma"
 UNCHECKED = "MXNet does not check the shape, and reads beyond the end"
 PER_CHANNEL = "MXNet 1.9.1 fails unless gamma has one value per group"
@@ -41,6 +43,31 @@ def batch_norm() -> list[Sample]:
         Sample("nd.BatchNorm", (x64, *vectors(3, "float64")), free, train=True, **moving),
         Sample("nd.BatchNorm", (IMAGE, *vectors(2)), {**free, "axis": -1}, train=True, **moving),
         Sample("nd.BatchNorm", (X, *vectors(3)), free, train=True, **moving),
+        Sample("nd.BatchNorm_v1", (IMAGE, *fixed), train=True, differs=AUXILIARY, **moving),
+        Sample(
+            "nd.contrib.BatchNormWithReLU",
+            (IMAGE, *vectors(3)),
+            free,
+            train=True,
+            grad_differs=UNRECTIFIED,
+            **moving,
+        ),
+        Sample("nd.contrib.BatchNormWithReLU", (IMAGE, *fixed), grad=False),
+        Sample(
+            "nd.contrib.BatchNormWithReLU",
+            (IMAGE, *fixed),
+            {"output_mean_var": True},
+            train=True,
+            grad_differs=UNRECTIFIED,
+            **moving,
+        ),
+        Sample(
+            "nd.contrib.SyncBatchNorm",
+            (IMAGE, *vectors(3)),
+            {**free, "key": "a"},
+            train=True,
+            **moving,
+        ),
         Sample("nd.BatchNorm", (floats(5, 3), *vectors(3)), free, train=True, **moving),
         Sample("nd.BatchNorm", (floats(1, 3), *vectors(3)), free, train=True, **moving),
         Sample(
@@ -131,6 +158,10 @@ def softmax() -> list[Sample]:
         Sample("nd.softmax", (X, LENGTHS), by_length, error="ShapeError"),
         Sample("nd.softmax", (SCORES, floats(2)), by_length, error="DTypeError"),
         Sample("nd.softmax", (X,), {"axis": 3}, error="ShapeError"),
+        Sample("nd.softmax", (SCORES, LENGTHS), {**by_length, "temperature": 2.0}),
+        Sample("nd.softmin", (X,), {"dtype": "float64"}, rtol=1e-6),
+        Sample("nd.log_softmax", (X,), by_length, error="MXNetError"),
+        Sample("nd.softmin", (X,), by_length, error="MXNetError"),
         Sample("nd.SoftmaxActivation", (X,), grad_differs=NOT_ITS),
         Sample("nd.SoftmaxActivation", (X,), {"mode": "channel"}),
         Sample(
