@@ -31,6 +31,8 @@ _WORDS: tuple[tuple[str, type[MXNetError], str], ...] = (
      "shapes cannot be multiplied: ({0}, {1}) and ({2}, {3}), where {1} columns meet {2} rows"),
     (r"same reduction dim, but got \[(.+)\] X \[(.+)\]", ShapeError,
      "shapes cannot be multiplied: ({0}) and ({1})"),
+    (r"with two bool tensors", DTypeError,
+     "truth values cannot be subtracted; logical_xor says where they differ"),
     (r"same dtype|should be the same|to have the same d?type", DTypeError, ""),
 )  # fmt: skip
 """What torch says, as a pattern; the class of the error; and our words, or "" for torch's."""

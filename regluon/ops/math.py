@@ -59,6 +59,15 @@ def _floats(lhs: Any, rhs: Any) -> tuple[Tensor, Tensor]:
     return pair if _is_float(pair[0]) or _is_float(pair[1]) else (pair[0].float(), pair[1].float())
 
 
+def _broadcast_np(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
+    return broadcast(*map(_count, arrays))
+
+
+def _count(value: Any) -> Any:
+    """Return True and False as 1 and 0, which are what the operators of np take them for."""
+    return int(value) if value is True or value is False else value
+
+
 def _tensor(value: Any, like: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
@@ -75,12 +84,12 @@ def _arithmetic(name: str, fn: Function, doc: str, *, nd: str, np: str) -> None:
         return fn(*whole(lhs, rhs))
 
     def for_np(lhs: Tensor, rhs: Tensor) -> Tensor:
-        return fn(lhs, rhs)
+        return fn(_count(lhs), _count(rhs))
 
     named(for_nd, name, doc)
     named(for_np, f"{name}_np", doc)
-    register(broadcast_nd, nd=nd, symbol=nd.split()[1])(for_nd)
-    register(broadcast, np=np, symbol=f"_npi_{np.split()[0]}")(for_np)
+    register(_broadcast_np, np=np, symbol=f"_npi_{np.split()[0]}")(for_np)
+    return register(broadcast_nd, nd=nd, symbol=nd.split()[-1])(for_nd)
 
 
 def named(fn: Function, name: str, doc: str) -> None:
@@ -113,6 +122,26 @@ Equal elements of two arrays share the gradient; an element equal to a number ke
 
 _arithmetic(
     "add",
+def _counted(lhs: Any, rhs: Any) -> tuple[Any, Any]:
+    """Let arrays of truth values count beside numbers and other arrays; torch refuses some."""
+    if isinstance(lhs, Tensor) and lhs.dtype == torch.bool:
+        lhs = lhs.to(rhs.dtype) if isinstance(rhs, Tensor) else lhs.long()
+    if isinstance(rhs, Tensor) and rhs.dtype == torch.bool:
+        rhs = rhs.to(lhs.dtype) if isinstance(lhs, Tensor) else rhs.long()
+    return _count(lhs), _count(rhs)
+
+
+def _difference(lhs: Any, rhs: Any) -> Tensor:
+    return torch.sub(*_counted(lhs, rhs))
+
+
+def _raised(lhs: Any, rhs: Any) -> Tensor:
+    lhs, rhs = _counted(lhs, rhs)
+    if isinstance(lhs, Tensor) and lhs.dtype == torch.bool:
+        return lhs | ~rhs
+    return torch.pow(lhs, rhs)
+
+
     torch.add,
     """Add two arrays, or an array and a number, with broadcasting.
 
@@ -124,7 +153,7 @@ _arithmetic(
 )
 _arithmetic(
     "subtract",
-    torch.sub,
+    _difference,
     """Subtract `rhs` from `lhs`, with broadcasting; either may be a number.
 
     >>> nd.subtract(5, nd.array([1, 2])).asnumpy().tolist()
@@ -153,7 +182,7 @@ _arithmetic(
 )
 _arithmetic(
     "power",
-    torch.pow,
+    _raised,
     "Raise `lhs` to the power `rhs`, with broadcasting; either may be a number.",
     nd="power broadcast_power",
     np="power",
