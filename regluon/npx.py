@@ -32,4 +32,6 @@ from regluon.util import (
 )
 
 
-globals().update(functions("npx", "np"), **namespaces("npx", "np"))
+_inner = namespaces("npx", "np")
+_inner["random"].seed = seed
+globals().update(functions("npx", "np"), **_inner)
