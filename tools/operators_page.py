@@ -48,21 +48,21 @@ ABSENT: Reasons = (
         "nd.contrib.dgl_* nd.contrib.edge_id nd.contrib.getnnz",
     ),
     (
-        "sparse arrays do not exist here",
-        "nd.cast_storage *.tostype",
+        "windows of detectors that torchvision.ops has, for `TorchBlock`",
+        "nd.contrib.*Deformable* nd.contrib.*Proposal nd.contrib.PSROIPooling nd.contrib.RROIAlign",
     ),
+    ("the likelihood of one point process: write it with `foreach`", "nd.contrib.hawkesll"),
     (
         "a backward kernel that MXNet shows by accident: gradients come from `backward()`",
         "nd.contrib.backward_*",
     ),
-    ("comes with `gluon.rnn`", "nd.RNN npx.rnn nd.contrib.quantized_rnn"),
-    ("comes with mixed precision", "nd.amp_cast nd.amp_multicast"),
+    ("comes with `gluon.rnn`", "nd.RNN npx.rnn"),
     ("operators in Python are written with `autograd.Function`", "nd.Custom"),
     ("MXNet's own way to call a hybridized block", "nd.CachedOp"),
     (
         "a part of MXNet's indexing, public by accident",
         "nd.get_indexing_dispatch_code nd.get_oshape_of_gather_nd_op "
-        "nd.indexing_key_expand_implicit_axes *.slice_assign *.slice_assign_scalar",
+        "nd.indexing_key_expand_implicit_axes",
     ),
     ("the number of a C structure, and a flag about it", "*.handle *.writable"),
     (
@@ -70,14 +70,52 @@ ABSENT: Reasons = (
         "np.mirr np.npv np.ppmt np.pv np.rate",
     ),
     ("a check inside MXNet's `gluon.probability`", "npx.constraint_check"),
-    ("pictures are read and changed by `mx.image`", "npx.image.im* npx.image.*crop"),
+    ("pictures are read by `mx.image`", "nd.imdecode"),
+    (
+        "all of `mx.image`, which MXNet imports here: use `mx.image` itself, and the transforms "
+        "of `gluon.data.vision` in place of augmenters",
+        "npx.image.*",
+    ),
 )
-"""Why names of MXNet are missing: patterns of `namespace.name`."""
+"""Why names of MXNet are missing: patterns of `namespace.name`, the first that fits counts."""
 
 PLAIN: Reasons = (
-    ("NumPy's own constant or type", "np.e np.pi np.inf np.nan np.NAN np.NaN np.?INF np.?ZERO"),
+    ("an array of values; `tests/array/test_ndarray.py`", "nd.array np.array"),
+    ("the class of arrays, whose table is below", "nd.NDArray np.ndarray"),
+    (
+        "NumPy's own",
+        "np.e np.pi np.inf np.nan np.NAN np.NaN np.?INF np.?ZERO np.newaxis np.bool* np.float?? "
+        "np.int* np.uint8 np.?info np.set_printoptions",
+    ),
+    ("DLPack; `tests/array/test_dlpack.py`", "*.from_dlpack *.to_dlpack_for_*"),
+    (
+        "storage shared with NumPy and torch; `tests/array/test_ndarray.py`",
+        "*.from_numpy *.from_torch *.to_torch",
+    ),
+    (
+        "files of every format; `tests/array/test_serialize.py`",
+        "*.load *.load_frombuffer *.save *.savez",
+    ),
+    ("waits for the engine; `tests/engine`", "*.waitall *.wait_to_read"),
+    ("`tests/array/test_control.py`", "*.foreach *.while_loop *.cond"),
+    (
+        "devices; `tests/test_context.py`",
+        "npx.Context npx.*cpu* npx.*gpu* npx.current_context npx.get_cuda_compute_capability "
+        "*.context *.ctx *.as_in_c* *.copy *.copyto",
+    ),
+    ("the switch between `nd` and `np`; `tests/test_util.py`", "npx.*_np npx.is_np_*"),
+    ("the seed of all random numbers; `tests/test_random.py`", "npx.seed npx.random.seed"),
+    (
+        "what an array is, and its values in Python; `tests/array/test_ndarray.py`",
+        "*.dtype *.stype *.tostype *.asnumpy *.asscalar *.item *.tolist *.astype *.as_n?_ndarray "
+        "*.slice_assign*",
+    ),
+    (
+        "gradients; `tests/test_autograd.py`",
+        "*.attach_grad *.backward *.detach *.drop_grad *.grad *.zero_grad",
+    ),
 )
-"""Names without samples: what they are, or where they are tested."""
+"""What names without samples are, and where they are tested; MXNet's meaning unless said."""
 
 
 @dataclass(frozen=True)
