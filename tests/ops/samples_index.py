@@ -124,12 +124,6 @@ def wheres() -> list[Sample]:
             differs=PROMOTED,
             want=onp.where(BOOL, M, WHOLE.astype("f4")),
         ),
-        Sample(
-            "np.where",
-            (BOOL,),
-            error="MXNetError",
-            differs="one argument is refused; np.nonzero gives the places",
-        ),
     ]
 
 
