@@ -141,9 +141,9 @@ class _Call:
     def _mutated(self) -> list[Handle]:
         if self.op.training and not self.attrs["training"]:
             return []  # statistics are only read then
-        if self.op.variadic:
-            return self.arrays if self.op.mutates else []
         named = dict(zip(self.op.arrays, self.args, strict=False))
+        if self.op.variadic:
+            named[self.op.arrays[-1]] = list(self.args[len(self.op.arrays) - 1 :])
         return [array for name in self.op.mutates for array in flat((named[name],))]
 
     def _is_recorded(self) -> bool:
