@@ -13,7 +13,7 @@ from regluon import random
 from regluon.array.arguments import as_tensor, flat, out_list, spec_argument, value_argument
 from regluon.array.faults import located, mixed_contexts, recorded_write, unfit_out
 from regluon.array.handle import Handle, Node, View
-from regluon.array.shortcut import NUMBERS, computed, recorded
+from regluon.array.shortcut import NUMBERS, computed
 from regluon.base import (
     ContextError,
     MXNetError,
@@ -66,11 +66,9 @@ def invoke(
     engine takes the one with the largest `priority` first.
     """
     engine = selected.engine
-    if op.plain and out is None and engine.direct >= 0:
-        if state.recording:
-            result = None if engine.ordered else recorded(op, args, attrs, cls, engine.direct)
-        else:
-            result = computed(op, args, attrs, cls, engine.direct)
+    limit = engine.direct
+    if op.plain and out is None and limit >= 0 and not (state.recording and engine.ordered):
+        result = computed(op, args, attrs, cls, limit, state.recording)
         if result is not None:
             return result
     return _Call(op, args, attrs, cls, ctx, out, priority).issue()
@@ -114,6 +112,8 @@ class _Call:
             self.attrs.setdefault("training", state.training)
         self.key = random.next_key(self.ctx, op.name) if op.random else 0
         self.out: list[Handle] = out_list(out)
+        if any(array._ctx is not self.ctx for array in self.out):
+            raise mixed_contexts(op, (*self.args, *self.out))
         self.written = list(dict.fromkeys([*self._mutated(), *self.out]))
         self.recorded = self._is_recorded()
         self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()
@@ -178,10 +178,7 @@ class _Call:
     def _before_write(self) -> None:
         site = user_line()
         for array in self.written:
-            root = array.root
-            root.version += 1
-            root.site = site
-            self.copies += root.leave_shares()
+            self.copies += array.prepare_write(site)
 
     def issue(self) -> Any:
         """Run the call now, or queue it with the shapes of its results known."""

@@ -228,6 +228,13 @@ class Handle(Var):
         shares[:] = [ref for ref in shares if ref() is not self]
         return [self] if len(alive) > 1 else []
 
+    def prepare_write(self, site: str) -> "list[Handle]":
+        """Note a write issued at `site`; return the arrays that need storage of their own first."""
+        root = self.root
+        root.version += 1
+        root.site = site
+        return root.leave_shares()
+
     def own_storage(self) -> None:
         """Copy the tensor into storage of its own; gradients flow as before."""
         plain = self.value().clone(memory_format=torch.preserve_format)
