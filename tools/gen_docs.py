@@ -1,7 +1,7 @@
-"""Write docs/env.md, the list of files in docs/layout.md, and the operators in docs/from_mxnet.md.
+"""Write docs/env.md, docs/operators.md, and the generated parts of layout.md and from_mxnet.md.
 
-Run it after a change of the variables in regluon/base.py, of a file's name or of its first line, or
-of a reason in `tests/ops/samples_*.py` why a result is another than MXNet's.
+Run it after a change of the variables in regluon/base.py, of a file's name or of its first line, of
+a public name, or of a reason in `tests/ops/samples_*.py` why a result is another than MXNet's.
 """
 
 import ast
@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.ops.samples import families  # noqa: E402 - a script finds `tests` by the line above
+from tools.operators_page import operators_page  # noqa: E402
 
 
 FILES = (
@@ -105,6 +106,7 @@ def pages() -> dict[Path, str]:
     layout, moving = docs / "layout.md", docs / "from_mxnet.md"
     return {
         docs / "env.md": env_page(),
+        docs / "operators.md": operators_page(),
         layout: replaced(layout, FILES, file_list(ROOT / "regluon")),
         moving: replaced(moving, OPERATORS, operator_tables()),
     }
