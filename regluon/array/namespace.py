@@ -10,7 +10,7 @@ from regluon.array.arguments import drawn_as
 from regluon.array.handle import Handle
 from regluon.base import KeywordError, nearest, user_line
 from regluon.ops.methods import METHODS
-from regluon.ops.registry import NAMESPACES, Op
+from regluon.ops.registry import NAMESPACES, TABLE, Op
 
 
 Function = Callable[..., Any]
@@ -90,7 +90,11 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
         attrs = f"**_drawn_as({{{attrs}}}, out, {args or None})"
     tail = ", ctx=_context(ctx)" if op.creates else ""
     given = f"({args},)" if arrays else "()"
-    made = f"_invoke(_op, {given}, {{{attrs}}}, _cls, out{tail})"
+    called = "_op"
+    if op.instead is not None:
+        name, value, _ = op.instead
+        called = f"(_instead if {name} == {value!r} else _op)"
+    made = f"_invoke({called}, {given}, {{{attrs}}}, _cls, out{tail})"
     source = (
         f"def {public}({signature_text(known)}, **_other):\n"
         "    if _other:\n"
@@ -100,6 +104,7 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
     scope: dict[str, Any] = {
         "_invoke": dispatch.invoke,
         "_op": op,
+        "_instead": TABLE[op.instead[2]] if op.instead else None,
         "_cls": cls,
         "_unpacked": _unpacked,
         "_tupled": _tupled,

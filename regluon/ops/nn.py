@@ -136,7 +136,13 @@ _RECTIFIERS: dict[str, Callable[[Tensor, float], Tensor]] = {
 }
 
 
-@register(floating, nd="LeakyReLU", npx="leaky_relu", symbol="LeakyReLU")
+@register(
+    floating,
+    nd="LeakyReLU",
+    npx="leaky_relu",
+    symbol="LeakyReLU",
+    instead=("act_type", "rrelu", "rrelu"),
+)
 def leaky_relu(
     data: Tensor,
     gamma: Tensor | None = None,
@@ -144,9 +150,6 @@ def leaky_relu(
     slope: float = 0.25,
     lower_bound: float = 0.125,
     upper_bound: float = 0.334,
-    *,
-    training: bool = False,
-    generator: Generator | None = None,
 ) -> Tensor:
     """Apply a rectifier that is not flat below zero.
 
@@ -163,12 +166,6 @@ def leaky_relu(
         raise MXNetError("the array gamma and act_type='prelu' belong together")
     if gamma is not None:
         return _prelu(data, gamma)
-    if act_type == "rrelu":
-        if not training:
-            return F.leaky_relu(data, (lower_bound + upper_bound) / 2)
-        blank = torch.empty(data.shape, dtype=data.dtype, device=data.device)
-        slopes = blank.uniform_(lower_bound, upper_bound, generator=generator)
-        return torch.where(data > 0, data, data * slopes)
     function = _RECTIFIERS.get(act_type)
     if function is None:
         known = (*_RECTIFIERS, "prelu", "rrelu")
@@ -176,6 +173,30 @@ def leaky_relu(
             f"act_type is {', '.join(known)}, not {act_type!r}{nearest(act_type, known)}"
         )
     return function(data, slope)
+
+
+@register(floating, also={"nd._internal": "rrelu", "np._internal": "rrelu"}, differentiable="data")
+def rrelu(
+    data: Tensor,
+    gamma: Tensor | None = None,
+    act_type: str = "rrelu",
+    slope: float = 0.25,
+    lower_bound: float = 0.125,
+    upper_bound: float = 0.334,
+    *,
+    training: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw the slope below zero of each element between the bounds; else take their middle.
+
+    What `leaky_relu` is by act_type "rrelu"; Xu et al. 2015.
+    """
+    check_floating("LeakyReLU", data.dtype)
+    if not training:
+        return F.leaky_relu(data, (lower_bound + upper_bound) / 2)
+    blank = torch.empty(data.shape, dtype=data.dtype, device=data.device)
+    slopes = blank.uniform_(lower_bound, upper_bound, generator=generator)
+    return torch.where(data > 0, data, data * slopes)
 
 
 def _prelu(data: Tensor, gamma: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ class Op:
     infer: Infer
     check: Callable[..., None] | None  # value checks made on the device before the kernel
     doc: str
+    instead: tuple[str, Any, str] | None = None  # attribute, value, and who takes over
     plain: bool = field(init=False)  # a call needs nothing but arrays and attributes
     smooth: bool = field(init=False)  # and gradients may flow through all of the arrays
 
@@ -86,13 +87,16 @@ def register(
     differentiable: str | None = None,
     dynamic: bool = False,
     check: Callable[..., None] | None = None,
+    instead: tuple[str, Any, str] | None = None,
 ) -> Callable[[F], F]:
     """Record a function as an operator under blank-separated public names per namespace.
 
     `also` gives further namespaces, such as `{"np.random": "uniform"}`. `differentiable` lists the
     array parameters that have gradients: all by default, none if it is an empty string. `view` says
     that the result may share storage with the first array: as a "lazy copy", which the door copies
-    before either is written, or to "write through".
+    before either is written, or to "write through". `instead` names an operator with the same
+    parameters that public functions call if an attribute has a value: one that needs more of the
+    door, such as random numbers, without which all other calls are shorter.
     """
 
     def record(fn: F) -> F:
@@ -118,6 +122,7 @@ def register(
             infer=infer,
             check=check,
             doc=inspect.getdoc(fn) or "",
+            instead=instead,
         )
         _enter(op)
         return fn
