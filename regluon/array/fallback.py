@@ -7,7 +7,7 @@ whose result would be real numbers is an error.
 """
 
 from collections.abc import Callable, Mapping
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from inspect import Parameter, Signature, signature
 from typing import Any
 
@@ -50,6 +50,10 @@ _GONE: Mapping[str, Function] = {  # names that today's NumPy has no more
     "msort": lambda a: onp.sort(a, axis=0),
     "trapz": getattr(onp, "trapezoid", None) or onp.trapz,  # type: ignore[attr-defined]
 }
+# What an argument of a universal function may be.
+_UNDERSTOOD = (
+    Handle, onp.ndarray, onp.generic, int, float, complex, list, tuple, Tensor, type(None),
+)  # fmt: skip
 # What only shapes and types matter for: nothing is copied.
 _OUTSIDE = {
     "shape", "ndim", "size", "result_type", "can_cast", "common_type", "iscomplexobj", "isrealobj",
@@ -92,20 +96,18 @@ def array_function(self: Any, func: Function, types: Any, args: Any, kwargs: Any
 
 def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Compute a universal function or one of its methods; see NumPy's NEP 13."""
-    if not all(_understood(item) for item in (*inputs, *kwargs.get("out", ()))):
-        return NotImplemented
-    kind = _Family((inputs, kwargs))
+    outs = kwargs.get("out", ())
+    for item in (*inputs, *outs):
+        if not isinstance(item, _UNDERSTOOD):
+            return NotImplemented
     name = ufunc.__name__
-    plain = kwargs.keys() <= {"out"} and len(kwargs.get("out", (None,))) == 1
-    if method == "__call__" and plain:
-        op = kind.operator(name)
+    if method == "__call__" and len(outs) < 2 and kwargs.keys() <= {"out"}:
+        cls = _class_of((*inputs, *outs))
+        op = _operator(name, cls)
         if op is not None and len(inputs) == len(op.arrays):
-            (out,) = kwargs.get("out", (None,))
-            if not isinstance(out, onp.ndarray):
-                return dispatch.invoke(op, inputs, {}, kind.cls, out)
-            onp.copyto(out, dispatch.invoke(op, inputs, {}, kind.cls).asnumpy(), "same_kind")
-            return out
-    elif method in ("reduce", "accumulate") and kwargs.keys() <= {"axis", "keepdims"}:
+            return _invoked(op, inputs, cls, *outs)
+    kind = _Family((inputs, kwargs))
+    if method in ("reduce", "accumulate") and kwargs.keys() <= {"axis", "keepdims"}:
         own = _REDUCTIONS.get(name) if method == "reduce" else {"add": "cumsum"}.get(name)
         if own in OPERATORS and len(inputs) < 3:
             axis = inputs[1] if len(inputs) == 2 else kwargs.pop("axis", 0)
@@ -114,10 +116,37 @@ def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any)
         first, second = inputs
         ones = (1,) * onp.ndim(second)
         return ufunc(onp.reshape(first, (*onp.shape(first), *ones)), second)
-    if kwargs.get("where", True) is not True and method == "__call__" and "out" not in kwargs:
+    if kwargs.get("where", True) is not True and method == "__call__" and not outs:
         raise MXNetError(f"where= of numpy.{name} needs out=: other elements would have no value")
     call = ufunc if method == "__call__" else getattr(ufunc, method)
     return compute(call, inputs, kwargs, kind, writing=method == "at")
+
+
+def _class_of(items: Any) -> Any:
+    """Return the class of the results of a call: `np` arrays come first."""
+    numpy = dispatch.CLASSES["np"]
+    for item in items:
+        if isinstance(item, numpy):
+            return numpy
+    return dispatch.CLASSES["nd"]
+
+
+@cache
+def _operator(name: str, cls: Any) -> Op | None:
+    """Return the operator of a universal function: for `nd` arrays their own comes first."""
+    numpy, classic = NAMESPACES["np"], NAMESPACES["nd"]
+    found = numpy.get(name) or numpy.get(_ALIASES.get(name, ""))
+    if cls is dispatch.CLASSES["np"]:
+        return found
+    return classic.get(_ND_ALIASES.get(name, name)) or found
+
+
+def _invoked(op: Op, inputs: Any, cls: Any, out: Any = None) -> Any:
+    """Call an operator, the result perhaps into an array of NumPy's."""
+    if not isinstance(out, onp.ndarray):
+        return dispatch.invoke(op, inputs, {}, cls, out)
+    onp.copyto(out, dispatch.invoke(op, inputs, {}, cls).asnumpy(), "same_kind")
+    return out
 
 
 class _Family:
@@ -125,28 +154,14 @@ class _Family:
 
     def __init__(self, arguments: Any) -> None:
         self.arrays = [leaf for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, Handle)]
-        numpy = dispatch.CLASSES["np"]
-        like = any(isinstance(array, numpy) for array in self.arrays) or not self.arrays
-        self.cls: Any = numpy if like else dispatch.CLASSES["nd"]
+        self.cls = _class_of(self.arrays) if self.arrays else dispatch.CLASSES["np"]
         self.ctx: Context = self.arrays[0]._ctx if self.arrays else current_context()
-
-    def operator(self, name: str) -> Op | None:
-        """Return the operator of a universal function: for `nd` arrays its own comes first."""
-        numpy = NAMESPACES["np"]
-        found = numpy.get(name) or numpy.get(_ALIASES.get(name, ""))
-        if self.cls is dispatch.CLASSES["np"]:
-            return found
-        classic = NAMESPACES["nd"]
-        return classic.get(_ND_ALIASES.get(name, name)) or found
 
     def own(self, result: Any) -> Any:
         """Return results of `mx.np` in the class of the arguments."""
         if self.cls is dispatch.CLASSES["np"]:
             return result
-        return pytree.tree_map(
-            self._classic,
-            result,
-        )
+        return pytree.tree_map(self._classic, result)
 
     def _classic(self, leaf: Any) -> Any:
         return self.shaped(leaf.as_nd_ndarray()) if hasattr(leaf, "as_nd_ndarray") else leaf
@@ -280,12 +295,6 @@ def _stand_in(leaf: Any) -> Any:
     shape, dtype = leaf.spec
     known = onp.float32 if dtype == torch.bfloat16 else numpy_dtype(dtype)
     return onp.broadcast_to(onp.zeros((), known), shape)
-
-
-def _understood(item: Any) -> bool:
-    """Say whether an argument of a universal function is of a kind that we can compute with."""
-    kinds = (Handle, Tensor, onp.ndarray, onp.generic, int, float, complex, list, tuple)
-    return item is None or isinstance(item, kinds)
 
 
 def _is_real(leaf: Any) -> bool:
