@@ -4,7 +4,7 @@ import sys
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from regluon.base import MXNetError, user_line
@@ -36,6 +36,20 @@ class Var:
         self.error = None
         self.version = 0
         self.site = None
+
+    @property
+    def root(self) -> "Var":
+        """The variable that owns the storage: itself, unless it is a view of another one."""
+        return self
+
+    def prepare_write(self, site: str) -> "Sequence[Var]":
+        """Note a write issued at `site`; return variables that need storage of their own first."""
+        self.version += 1
+        self.site = site
+        return ()
+
+    def own_storage(self) -> None:
+        """Copy what is shared with another variable."""
 
 
 class Event(NamedTuple):
@@ -91,6 +105,31 @@ class Engine(ABC):
         time. `size` is the number of bytes that its results will take. `label` tells the profiler
         what it is and which line of the user's program issued it.
         """
+
+    def push_user(
+        self,
+        fn: Callable[[], None],
+        reads: Sequence[Var],
+        writes: Sequence[Var],
+        ctx: Context,
+        *,
+        priority: int,
+        kind: str,
+        label: tuple[str, str],
+    ) -> None:
+        """Push a function that names arrays, views among them, as what it reads and writes."""
+        copies = [copy for var in writes for copy in var.prepare_write(label[1])]
+
+        def task() -> None:
+            for copy in copies:
+                copy.own_storage()
+            fn()
+
+        touched = [var for given in (*reads, *writes) for var in (given.root, given)]
+        changed = [*(var.root for var in writes), *copies]
+        self.push(
+            task, [*touched, *copies], changed, ctx, priority=priority, kind=kind, label=label
+        )
 
     @abstractmethod
     def wait_for_var(self, var: Var) -> None:
@@ -176,6 +215,12 @@ class NaiveEngine(Engine):
 
     def wait_all(self) -> None:
         """Everything has run already."""
+
+
+def meets(variables: Iterable[Var], others: Iterable[Var]) -> bool:
+    """Say whether the two have a variable in common; arrays must not be compared with `==`."""
+    known = {id(var) for var in variables}
+    return any(id(var) in known for var in others)
 
 
 def raise_at_read(error: BaseException) -> NoReturn:

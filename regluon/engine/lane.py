@@ -3,8 +3,9 @@
 import heapq
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from regluon.engine.engine import Var, meets
 from regluon.engine.task import Task
 
 
@@ -22,6 +23,11 @@ class Worker:
             target=loop, args=(self,), name=f"regluon {lane.name}", daemon=True
         )
         self.thread.start()
+
+    def owns(self, variables: Iterable[Var]) -> bool:
+        """Say whether the running task reads or writes one of these variables."""
+        task = self.task
+        return task is not None and meets((*task.reads, *task.writes), variables)
 
 
 class Lane:

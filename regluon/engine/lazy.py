@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from regluon.context import Context
-from regluon.engine.engine import Engine, Var, free_frames, raise_all, raise_at_read
+from regluon.engine.engine import Engine, Var, free_frames, meets, raise_all, raise_at_read
 
 
 class Task:
@@ -45,6 +45,7 @@ class LazyEngine(Engine):
         self.limit = limit
         self._numbers = itertools.count()
         self._pending: dict[int, Task] = {}
+        self._running: list[Task] = []  # a task may wait, and so run others
         self._failures: list[BaseException] = []
         self._turn = threading.RLock()  # a task may read values and push tasks itself
 
@@ -62,7 +63,17 @@ class LazyEngine(Engine):
     ) -> None:
         """Keep `fn` with its place in the order of every variable it touches."""
         with self._turn:
+            if self._owns((*reads, *writes)):
+                fn()  # at once: later tasks on these variables wait for the end of this one
+                return
             self._keep(Task(next(self._numbers), fn, reads, writes, label))
+
+    def _owns(self, variables: Sequence[Var]) -> bool:
+        """Say whether the running task reads or writes one of these variables."""
+        if not self._running:
+            return False
+        task = self._running[-1]
+        return meets((*task.reads, *task.writes), variables)
 
     def _keep(self, task: Task) -> None:
         after: dict[int, Task] = {}
@@ -89,7 +100,7 @@ class LazyEngine(Engine):
     def wait_for_var(self, var: Var) -> None:
         """Run what the value of `var` needs, in the order of pushing."""
         with self._turn:
-            if isinstance(var.writer, Task):
+            if isinstance(var.writer, Task) and not self._owns((var,)):
                 for task in _needed(var.writer):
                     self._run(task)
             if var.error is not None:
@@ -113,12 +124,15 @@ class LazyEngine(Engine):
         del self._pending[task.number]
         error = next((var.error for var in task.reads if var.error is not None), None)
         if error is None:
+            self._running.append(task)
             try:
                 self.run(fn, task.label)
             except Exception as raised:  # it belongs to whoever reads the outputs
                 error = raised
                 free_frames(raised)
                 self._failures.append(raised)
+            finally:
+                self._running.pop()
         updated = {id(var) for var in task.reads}
         for var in task.writes:
             if id(var) not in updated:

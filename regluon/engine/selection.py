@@ -2,12 +2,13 @@
 
 import atexit
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from regluon.base import MXNetError, Registry, env
+from regluon.base import MXNetError, Registry, env, nearest, user_line
+from regluon.context import Context, current_context
 from regluon.engine import threads
-from regluon.engine.engine import Engine, NaiveEngine
+from regluon.engine.engine import Engine, NaiveEngine, Var
 from regluon.engine.lazy import LazyEngine
 from regluon.engine.threaded import ThreadedEngine
 
@@ -17,6 +18,10 @@ ENGINES.register(NaiveEngine)
 ENGINES.register(LazyEngine)
 ENGINES.register(ThreadedEngine)
 ENGINES.register(ThreadedEngine, "ThreadedEnginePerDevice", "ThreadedEnginePooled")
+
+
+KINDS = ("compute", "copy", "io", "communicate")
+"""The kinds of work that run beside each other."""
 
 
 class Selected:
@@ -93,6 +98,43 @@ def set_deterministic(active: bool, threads_per_task: int = 0) -> bool:
 def stop() -> None:
     """Finish all pending work and end the engine's threads; the next operator starts new ones."""
     selected.engine.stop()
+
+
+def push(
+    fn: Callable[[], None],
+    reads: Sequence[Var] = (),
+    writes: Sequence[Var] = (),
+    ctx: Context | None = None,
+    *,
+    priority: int = 0,
+    kind: str = "io",
+    name: str = "",
+) -> None:
+    """Let the engine call `fn()` once all operators on the arrays `reads` and `writes` allow it.
+
+    It returns at once. `fn` may read the arrays of both lists and write those of `writes`, with
+    operators or through `x.to_torch()` and `x.asnumpy()`, none of which waits there. Everything
+    called later that uses these arrays waits for it; what it raises is raised once, by the next
+    wait for anything. `kind` says what it needs: "io" (files, decoding) and "communicate" run
+    beside the operators, "compute" shares the cores with them.
+
+    >>> import regluon as mx
+    >>> x, y = mx.nd.array([1, 2]), mx.nd.zeros((2,))
+    >>> mx.engine.push(lambda: y.to_torch().copy_(x.to_torch() * 3), [x], [y])
+    >>> y.asnumpy().tolist()
+    [3.0, 6.0]
+    """
+    if kind not in KINDS:
+        raise MXNetError(
+            f"kind must be one of {', '.join(KINDS)}, not {kind!r}{nearest(kind, KINDS)}"
+        )
+    for var in (*reads, *writes):
+        if not isinstance(var, Var):
+            raise MXNetError(f"reads and writes are lists of arrays; one is a {type(var).__name__}")
+    label = (name or getattr(fn, "__name__", "push"), user_line())
+    selected.engine.push_user(
+        fn, reads, writes, ctx or current_context(), priority=priority, kind=kind, label=label
+    )
 
 
 def set_bulk_size(size: int) -> int:

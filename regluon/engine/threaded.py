@@ -75,6 +75,10 @@ class ThreadedEngine(Engine):
         label: tuple[str, str] = ("", ""),
     ) -> None:
         """Queue `fn` and return; it runs once every variable it reads has been written."""
+        worker = self._current.worker
+        if worker is not None and worker.owns((*reads, *writes)):
+            self._nest(fn, (*reads, *writes))
+            return
         task = Task(next(self._numbers), fn, reads, writes, priority, label, size)
         if self.observer is not None:
             task.pushed = time.perf_counter()
@@ -91,8 +95,14 @@ class ThreadedEngine(Engine):
                 task.lane.add(task)
                 self._start()
             full = self._pending > self.max_tasks or self._bytes > self.max_bytes
-        if full and self._current.worker is None:
+        if full and worker is None:
             self._drain(self.max_tasks // 2, self.max_bytes // 2)
+
+    def _nest(self, fn: Callable[[], None], variables: Sequence[Var]) -> None:
+        """Run at once what a task does to its own variables: later tasks wait for its end."""
+        for var in variables:
+            self.wait_for_var(var)
+        fn()
 
     def _lane(self, ctx: Context, kind: str) -> Lane:
         lane = self._lanes.get((ctx, kind))
@@ -229,6 +239,9 @@ class ThreadedEngine(Engine):
     def wait_for_var(self, var: Var) -> None:
         """Return when `var` has its value; raise the error of the task that failed to write it."""
         if var.writer is not None:
+            worker = self._current.worker
+            if worker is not None and worker.owns((var,)):
+                return
             self._await((var,), readers=False)
         self._raise(var)
 
