@@ -26,9 +26,9 @@ PINF, NINF, PZERO, NZERO = inf, -inf, 0.0, -0.0
 bool, finfo, iinfo = onp.bool_, onp.finfo, onp.iinfo
 set_printoptions = onp.set_printoptions
 
-_own = functions("np", "np")
-globals().update({**fallback.functions(), **_own})
+fallback.OPERATORS.update(functions("np", "np"))
+globals().update({**fallback.functions(), **fallback.OPERATORS})
 random = SimpleNamespace(**functions("np.random", "np"))
 linalg = SimpleNamespace(**functions("np.linalg", "np"))
-fallback.OPERATORS.update(_own, **{f"linalg.{name}": f for name, f in vars(linalg).items()})
+fallback.OPERATORS.update({f"linalg.{name}": f for name, f in vars(linalg).items()})
 bind_methods("np")

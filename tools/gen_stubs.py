@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import regluon
+from regluon.array import fallback
 from regluon.array.namespace import WRITTEN, parameters
 from regluon.ops.methods import METHODS
 from regluon.ops.registry import NAMESPACES, Op
@@ -85,6 +86,14 @@ def functions(space: str, array: str, indent: str = "") -> Iterable[str]:
         yield f'{indent}    """{doc}"""\n'
 
 
+def by_numpy() -> Iterable[str]:
+    """Yield the stubs of the functions of `mx.np` that NumPy computes."""
+    own = {*NAMESPACES["np"], *WRITTEN.get("np", {})}
+    for name in sorted(set(fallback.functions()) - own):
+        yield f"def {name}(*args: Any, **kwargs: Any) -> Any:\n"
+        yield f'    """Compute `numpy.{name}` on copies of the values."""\n'
+
+
 def namespace(source: str, space: str, array: str) -> str:
     """Return the stub of a namespace module: its own imports and functions, then the table's."""
     lines = [HEADER, *own_lines(source), "\n"]
@@ -95,6 +104,8 @@ def namespace(source: str, space: str, array: str) -> str:
             lines.extend(functions(sub, array, "    "))
             lines.append("\n")
     lines.extend(functions(space, array))
+    if space == "np":
+        lines.extend(by_numpy())
     return "".join(lines)
 
 
