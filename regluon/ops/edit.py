@@ -59,7 +59,8 @@ def append(arr: Tensor, values: Tensor, axis: int | None = None) -> Tensor:
 def _places(obj: Any, length: int, device: torch.device) -> Tensor:
     """Return an index, slice or index array as a vector of indices counted from the front."""
     if isinstance(obj, slice):
-        return torch.arange(*obj.indices(length), device=device)
+        chosen = range(*obj.indices(length))
+        return torch.arange(len(chosen), device=device) * chosen.step + chosen.start
     indices = torch.as_tensor(obj, device=device).long().reshape(-1)
     return torch.where(indices < 0, indices + length, indices)
 

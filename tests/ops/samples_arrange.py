@@ -95,6 +95,8 @@ def edits() -> list[Sample]:
         Sample("np.delete", (WHOLE, at(1)), {"axis": 0}),
         Sample("np.delete", (V, [0, -1]), differs=MORE, want=V[1:3]),
         Sample("np.delete", (S, MASK), {"axis": 0}, differs=MORE, want=S[1:2]),
+        Sample("np.delete", (V, slice(3, 1)), grad=False),
+        Sample("np.delete", (V, slice(3, 0, -2)), grad=False),
         Sample("np.delete", (V, 4), error="OutOfRangeError"),
         Sample("np.delete", (V, at(0, -5)), error="OutOfRangeError", differs=SILENT),
         Sample("np.delete", (V, MASK), error="ShapeError", differs="as NumPy"),
