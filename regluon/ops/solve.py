@@ -172,7 +172,7 @@ def lstsq(
     if left.dim() > 2 or right.dim() not in (1, 2) or len(left) != len(right):
         raise ShapeError(f"lstsq takes shapes (m, n) and (m,) or (m, k), not {a.shape}, {b.shape}")
     values = torch.linalg.svdvals(left)
-    limit = _cutoff(values, left.shape, rcond) if values.numel() else values.new_zeros(1)
+    limit = _cutoff(values.detach(), left.shape, rcond) if values.numel() else values.new_zeros(1)
     rank = (values > limit).sum(dtype=torch.int32)
     x = torch.linalg.pinv(left, atol=limit[0], rtol=0.0) @ right
     full = int(rank) == left.shape[1] < left.shape[0]
