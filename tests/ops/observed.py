@@ -65,8 +65,10 @@ def _watched(op: Op, fn: Callable[..., Any], facts: Facts) -> Callable[..., Any]
         facts.calls += 1
         _note_storage(arrays, before, results, facts)
         facts.results = max(facts.results, len(results) - op.variadic * len(arrays))
-        with suppress(Exception):  # as when a dtype has no gradient
-            _note_gradients(op, fn, values, given, facts)
+        floating = {name for tensor, name in arrays.items() if tensor.is_floating_point()}
+        if not floating <= facts.moved:
+            with suppress(Exception):  # as when a dtype has no gradient
+                _note_gradients(op, fn, values, given, facts)
         if op.dynamic:
             _note_shapes(fn, values, given, results, facts)
         return result
