@@ -67,10 +67,12 @@ def invoke(
     """
     engine = selected.engine
     limit = engine.direct
-    if op.plain and out is None and limit >= 0 and not (state.recording and engine.ordered):
-        result = computed(op, args, attrs, cls, limit, state.recording)
-        if result is not None:
-            return result
+    if op.plain and out is None and limit >= 0:
+        recording = state.recording
+        if not (recording and engine.ordered):
+            result = computed(op, args, attrs, cls, limit, recording)
+            if result is not None:
+                return result
     return _Call(op, args, attrs, cls, ctx, out, priority).issue()
 
 
@@ -79,7 +81,7 @@ class _Call:
 
     __slots__ = (
         "args", "arrays", "attrs", "cls", "copies", "ctx", "graph",
-        "key", "op", "out", "priority", "recorded", "site", "specs", "written",
+        "key", "listed", "op", "out", "priority", "recorded", "site", "specs", "written",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +114,7 @@ class _Call:
             self.attrs.setdefault("training", state.training)
         self.key = random.next_key(self.ctx, op.name) if op.random else 0
         self.out: list[Handle] = out_list(out)
+        self.listed = op.listed or isinstance(out, (list, tuple))
         if any(array._ctx is not self.ctx for array in self.out):
             raise mixed_contexts(op, (*self.args, *self.out))
         self.written = list(dict.fromkeys([*self._mutated(), *self.out]))
@@ -187,7 +190,7 @@ class _Call:
             for array in self.arrays:
                 wait(array)
             self.site = user_line()
-            results = engine.run(self._compute, (self.op.name, self.site))
+            results = engine.run(self._compute, (self.op.title, self.site))
             outputs = self.out or [self.cls(None, self.ctx) for _ in results]
             self._finish(outputs, results)
             return self._returned(outputs)
@@ -205,7 +208,7 @@ class _Call:
         reads += [var for var in writes if id(var) not in pure]
         new = outputs if not self.out else []
         written = [*writes, *new]
-        label = (self.op.name, self.site)
+        label = (self.op.title, self.site)
         source = self.arrays[0]._ctx if self.arrays else self.ctx
         engine.push(
             task,
@@ -234,10 +237,7 @@ class _Call:
     def _returned(self, outputs: list[Handle]) -> Any:
         if not outputs:
             return None
-        return outputs[0] if len(outputs) == 1 and not self._many() else outputs
-
-    def _many(self) -> bool:
-        return callable(self.op.outputs)
+        return outputs if len(outputs) > 1 or self.listed else outputs[0]
 
     def _infer(self) -> tuple[Spec, ...]:
         if self.specs is not None:

@@ -8,7 +8,9 @@ from typing import Any
 from regluon.array import control, dispatch, np_functions
 from regluon.array.arguments import drawn_as
 from regluon.array.handle import Handle
+from regluon.array.shortcut import NUMBERS
 from regluon.base import KeywordError, nearest, user_line
+from regluon.ops.math import OF_NUMBERS
 from regluon.ops.methods import METHODS
 from regluon.ops.registry import NAMESPACES, TABLE, Op
 
@@ -25,6 +27,13 @@ WRITTEN: dict[str, dict[str, Function]] = {
 
 _RENAMED = {"np": {"data": "x", "lhs": "x1", "rhs": "x2"}}
 """Per namespace: what MXNet calls arrays there, in records that other namespaces share."""
+
+
+_ON_NUMBERS = """\
+    if isinstance({0}, _numbers) and isinstance({1}, _numbers):
+        return _of_numbers({0}, {1})
+"""
+"""How a function of nd begins that gives a number for two numbers."""
 
 
 def public_name(array: str, space: str) -> str:
@@ -99,6 +108,7 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
         f"def {public}({signature_text(known)}, **_other):\n"
         "    if _other:\n"
         "        _refuse(_other)\n"
+        f"{_ON_NUMBERS.format(*arrays) if space == 'nd' and public in OF_NUMBERS else ''}"
         f"    return {f'_tupled({made})' if _gives_tuple(op) else made}\n"
     )
     scope: dict[str, Any] = {
@@ -108,6 +118,8 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
         "_cls": cls,
         "_unpacked": _unpacked,
         "_tupled": _tupled,
+        "_numbers": NUMBERS,
+        "_of_numbers": OF_NUMBERS.get(public),
         "_context": dispatch.checked_context,
         "_drawn_as": drawn_as,
         "_refuse": _refusal(public, [item.name for item in known], space.split(".")[0] == "np"),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regluon.base import MXNetError, ShapeError
 from regluon.ops.dtype import torch_dtype
+from regluon.ops.kind import check_storage
 from regluon.ops.registry import Spec, register
 
 
@@ -41,12 +42,17 @@ def _filled(shape: Shape, fill_value: Any, dtype: Any = None, **rest: Any) -> tu
 
 
 @register(_shaped, nd="zeros", symbol="_zeros", differentiable="")
-def zeros_nd(shape: Shape, device: torch.device = CPU, dtype: Any = None) -> Tensor:
+def zeros_nd(
+    shape: Shape, device: torch.device = CPU, dtype: Any = None, stype: str | None = None
+) -> Tensor:
     """Make an array of zeros; float32 unless `dtype` says otherwise.
+
+    stype: "default" or None: arrays are dense.
 
     >>> zeros_nd((2, 3)).shape
     torch.Size([2, 3])
     """
+    check_storage(stype)
     return torch.zeros(full_shape(shape), dtype=torch_dtype(dtype or "float32"), device=device)
 
 
@@ -73,8 +79,11 @@ def ones_np(
 
 
 @register(_shaped, nd="empty", differentiable="")
-def empty_nd(shape: Shape, device: torch.device = CPU, dtype: Any = None) -> Tensor:
+def empty_nd(
+    shape: Shape, device: torch.device = CPU, dtype: Any = None, stype: str | None = None
+) -> Tensor:
     """Make an array whose values are whatever the memory held; float32 by default."""
+    check_storage(stype)
     return torch.empty(full_shape(shape), dtype=torch_dtype(dtype or "float32"), device=device)
 
 
@@ -260,9 +269,7 @@ def eye_nd(N: int, M: int = 0, k: int = 0, device: torch.device = CPU, dtype: An
     return matrix
 
 
-def _eye_np_infer(
-    N: int, M: int | None = None, dtype: Any = None, **rest: Any
-) -> tuple[Spec, ...]:
+def _eye_np_infer(N: int, M: int | None = None, dtype: Any = None, **rest: Any) -> tuple[Spec, ...]:
     return _shaped((N, N if M is None else M), dtype)
 
 

@@ -64,7 +64,7 @@ def _concatenate_rule(seq: Sequence[Spec], axis: int | None = 0) -> tuple[Spec, 
     return _joined([Spec((int(onp.prod(s.shape)),), s.dtype) for s in seq], 0)
 
 
-@register(_concatenate_rule, nd="concatenate", np="concatenate", symbol="_npi_concatenate")
+@register(_concatenate_rule, np="concatenate", symbol="_npi_concatenate")
 def concatenate(seq: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     """Join a list of arrays along an existing axis, or all flattened if `axis` is None.
 
@@ -74,6 +74,22 @@ def concatenate(seq: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     return (
         torch.cat([a.reshape(-1) for a in seq], 0) if axis is None else torch.cat(list(seq), axis)
     )
+
+
+def _concatenate_nd_rule(
+    arrays: Sequence[Spec], axis: int = 0, always_copy: bool = True
+) -> tuple[Spec, ...]:
+    return _joined(arrays, axis)
+
+
+@register(_concatenate_nd_rule, nd="concatenate")
+def concatenate_nd(arrays: Sequence[Tensor], axis: int = 0, always_copy: bool = True) -> Tensor:
+    """Join a list of arrays along an existing axis; a single one is copied in any case.
+
+    >>> nd.concatenate([nd.ones((2, 3)), nd.zeros((1, 3))]).shape
+    (3, 3)
+    """
+    return torch.cat(list(arrays), axis)
 
 
 def _stack_rule(*data: Spec, axis: int = 0) -> tuple[Spec, ...]:

@@ -58,13 +58,18 @@ def amp_multicast(
     return [array.to(spec.dtype, copy=True) for array, spec in zip(data, specs, strict=True)]
 
 
+def check_storage(stype: str | None) -> None:
+    """Raise unless a storage type is "default" or None: arrays are dense."""
+    if stype in ("row_sparse", "csr"):
+        raise MXNetError(f"arrays are dense: there is no storage type {stype!r}")
+    if stype not in ("default", None):
+        raise MXNetError(f"a storage type is 'default', 'row_sparse' or 'csr', not {stype!r}")
+
+
 @register(same, nd="cast_storage", symbol="cast_storage", view="lazy copy")
 def cast_storage(data: Tensor, stype: str) -> Tensor:
     """Return the array in a storage type, of which there is one: "default", which is dense."""
-    if stype in ("row_sparse", "csr"):
-        raise MXNetError(f"arrays are dense: there is no storage type {stype!r}")
-    if stype != "default":
-        raise MXNetError(f"a storage type is 'default', 'row_sparse' or 'csr', not {stype!r}")
+    check_storage(stype)
     return data.view_as(data)
 
 

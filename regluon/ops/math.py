@@ -6,6 +6,7 @@ float32 as the default float: an integer array times 1.5, or divided, is float32
 different dtypes are promoted in both.
 """
 
+import operator
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -21,6 +22,29 @@ from regluon.ops.registry import Spec, register
 Function = Callable[..., Tensor]
 
 
+OF_NUMBERS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "true_divide": operator.truediv,
+    "modulo": operator.mod,
+    "power": operator.pow,
+    "maximum": max,
+    "minimum": min,
+    "equal": lambda lhs, rhs: int(lhs == rhs),
+    "not_equal": lambda lhs, rhs: int(lhs != rhs),
+    "greater": lambda lhs, rhs: int(lhs > rhs),
+    "greater_equal": lambda lhs, rhs: int(lhs >= rhs),
+    "lesser": lambda lhs, rhs: int(lhs < rhs),
+    "lesser_equal": lambda lhs, rhs: int(lhs <= rhs),
+    "logical_and": lambda lhs, rhs: int(bool(lhs and rhs)),
+    "logical_or": lambda lhs, rhs: int(bool(lhs or rhs)),
+    "logical_xor": lambda lhs, rhs: int(bool(lhs) != bool(rhs)),
+}
+"""What functions of nd give for two numbers: a number."""
+
+
 def broadcast_nd(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
     """The arrays are broadcast and promoted; a number does not change their dtype."""
     dtype = promoted(*(array for array in arrays if isinstance(array, Spec)))
@@ -33,6 +57,15 @@ def broadcast_real(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
     """The arrays are broadcast and promoted; integers become float32."""
     dtype = promoted(*arrays)
     return (Spec(broadcast_shape(*arrays), dtype if dtype.is_floating_point else torch.float32),)
+
+
+def _broadcast_np(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
+    return broadcast(*map(_count, arrays))
+
+
+def _count(value: Any) -> Any:
+    """Return True and False as 1 and 0, which are what the operators of np take them for."""
+    return int(value) if value is True or value is False else value
 
 
 def _is_float(value: Any) -> bool:
@@ -59,15 +92,6 @@ def _floats(lhs: Any, rhs: Any) -> tuple[Tensor, Tensor]:
     return pair if _is_float(pair[0]) or _is_float(pair[1]) else (pair[0].float(), pair[1].float())
 
 
-def _broadcast_np(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
-    return broadcast(*map(_count, arrays))
-
-
-def _count(value: Any) -> Any:
-    """Return True and False as 1 and 0, which are what the operators of np take them for."""
-    return int(value) if value is True or value is False else value
-
-
 def _tensor(value: Any, like: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
@@ -75,8 +99,8 @@ def _tensor(value: Any, like: Any) -> Tensor:
     return torch.scalar_tensor(value, dtype=dtype, device=like.device)
 
 
-def _arithmetic(name: str, fn: Function, doc: str, *, nd: str, np: str) -> None:
-    """Record an operator by nd's rule for numbers and, as `<name>_np`, by np's."""
+def _arithmetic(name: str, fn: Function, doc: str, *, nd: str, np: str) -> Function:
+    """Record an operator by nd's rule for numbers, and return it; as `<name>_np`, by np's."""
 
     def for_nd(lhs: Tensor, rhs: Tensor) -> Tensor:
         if isinstance(lhs, Tensor) and lhs.is_floating_point():
@@ -96,6 +120,26 @@ def named(fn: Function, name: str, doc: str) -> None:
     """Give a function that a row of a table makes its name and docstring."""
     fn.__name__ = name
     fn.__doc__ = doc
+
+
+def _counted(lhs: Any, rhs: Any) -> tuple[Any, Any]:
+    """Let arrays of truth values count beside numbers and other arrays; torch refuses some."""
+    if isinstance(lhs, Tensor) and lhs.dtype == torch.bool:
+        lhs = lhs.to(rhs.dtype) if isinstance(rhs, Tensor) else lhs.long()
+    if isinstance(rhs, Tensor) and rhs.dtype == torch.bool:
+        rhs = rhs.to(lhs.dtype) if isinstance(lhs, Tensor) else rhs.long()
+    return _count(lhs), _count(rhs)
+
+
+def _difference(lhs: Any, rhs: Any) -> Tensor:
+    return torch.sub(*_counted(lhs, rhs))
+
+
+def _raised(lhs: Any, rhs: Any) -> Tensor:
+    lhs, rhs = _counted(lhs, rhs)
+    if isinstance(lhs, Tensor) and lhs.dtype == torch.bool:
+        return lhs | ~rhs
+    return torch.pow(lhs, rhs)
 
 
 def _remainder(lhs: Any, rhs: Any) -> Tensor:
@@ -122,26 +166,6 @@ Equal elements of two arrays share the gradient; an element equal to a number ke
 
 _arithmetic(
     "add",
-def _counted(lhs: Any, rhs: Any) -> tuple[Any, Any]:
-    """Let arrays of truth values count beside numbers and other arrays; torch refuses some."""
-    if isinstance(lhs, Tensor) and lhs.dtype == torch.bool:
-        lhs = lhs.to(rhs.dtype) if isinstance(rhs, Tensor) else lhs.long()
-    if isinstance(rhs, Tensor) and rhs.dtype == torch.bool:
-        rhs = rhs.to(lhs.dtype) if isinstance(lhs, Tensor) else rhs.long()
-    return _count(lhs), _count(rhs)
-
-
-def _difference(lhs: Any, rhs: Any) -> Tensor:
-    return torch.sub(*_counted(lhs, rhs))
-
-
-def _raised(lhs: Any, rhs: Any) -> Tensor:
-    lhs, rhs = _counted(lhs, rhs)
-    if isinstance(lhs, Tensor) and lhs.dtype == torch.bool:
-        return lhs | ~rhs
-    return torch.pow(lhs, rhs)
-
-
     torch.add,
     """Add two arrays, or an array and a number, with broadcasting.
 
@@ -180,13 +204,21 @@ _arithmetic(
     nd="modulo broadcast_mod",
     np="mod remainder modulo",
 )
-_arithmetic(
+_power = _arithmetic(
     "power",
     _raised,
     "Raise `lhs` to the power `rhs`, with broadcasting; either may be a number.",
-    nd="power broadcast_power",
+    nd="broadcast_power",
     np="power",
 )
+
+
+@register(broadcast_nd, nd="power", symbol="broadcast_power")
+def power_nd(base: Tensor, exp: Tensor) -> Tensor:
+    """Raise `base` to the power `exp`, with broadcasting; either may be a number."""
+    return _power(base, exp)
+
+
 _arithmetic(
     "maximum",
     _larger,

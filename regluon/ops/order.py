@@ -89,9 +89,9 @@ _RETURNS = ("indices", "value", "both", "mask")
 def _kept(length: int, k: int, ret_typ: str) -> int:
     if ret_typ not in _RETURNS:
         raise MXNetError(f"topk returns one of {', '.join(_RETURNS)}, not {ret_typ!r}")
-    if not 0 <= k <= length:
+    if k > length:
         raise ShapeError(f"topk: k={k} of an axis of length {length}")
-    return int(k) or length
+    return int(k) if k > 0 else length
 
 
 def _topk_rule(
@@ -123,7 +123,7 @@ def topk(
     """Return the `k` largest elements along an axis, or the smallest if `is_ascend`, in order.
 
     ret_typ: "indices" (as numbers of `dtype`), "value", "both" (values, indices) or "mask" (1 where
-    an element is among them). k: 0 means all. Of equal elements, the first ones are taken.
+    an element is among them). k: 0 or less means all. Of equal elements, the first ones are taken.
 
     >>> nd.topk(nd.array([[1, 3, 2]]), k=2).asnumpy().tolist()
     [[1.0, 2.0]]

@@ -51,13 +51,19 @@ class Op:
     check: Callable[..., None] | None  # value checks made on the device before the kernel
     doc: str
     instead: tuple[str, Any, str] | None = None  # attribute, value, and who takes over
+    title: str = field(init=False)  # what messages and the profiler call it
     plain: bool = field(init=False)  # a call needs nothing but arrays and attributes
     smooth: bool = field(init=False)  # and gradients may flow through all of the arrays
+    listed: bool = field(init=False)  # a single result is a list, too: never so in MXNet's nd
 
     def __post_init__(self) -> None:
+        title = next((names[0] for names in self.names.values() if names), self.name)
+        object.__setattr__(self, "title", title)
         special = self.mutates or self.view or self.random or self.training or self.creates
         object.__setattr__(self, "plain", not (special or self.dynamic or self.check))
         object.__setattr__(self, "smooth", self.plain and self.differentiable == self.arrays)
+        classic = not {"nd", "nd.contrib"}.isdisjoint(self.names)
+        object.__setattr__(self, "listed", callable(self.outputs) and not classic)
 
     def __repr__(self) -> str:
         return f"<operator {self.name}>"

@@ -347,7 +347,13 @@ def _moved(rank: int, source: Sizes, destination: Sizes) -> Shape:
     return tuple(order)
 
 
-@register(_ordered(_moved), nd="moveaxis", np="moveaxis", symbol="_np_moveaxis", view="lazy copy")
+@register(_ordered(_moved), nd="moveaxis", view="lazy copy")
+def moveaxis_nd(tensor: Tensor, source: Sizes, destination: Sizes) -> Tensor:
+    """Move axes to other places; the others keep their order."""
+    return tensor.permute(_moved(tensor.dim(), source, destination))
+
+
+@register(_ordered(_moved), np="moveaxis", symbol="_np_moveaxis", view="lazy copy")
 def moveaxis(a: Tensor, source: Sizes, destination: Sizes) -> Tensor:
     """Move axes to other places; the others keep their order.
 

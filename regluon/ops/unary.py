@@ -50,8 +50,10 @@ def half_away(x: Tensor) -> Tensor:
 
 
 def _gamma(x: Tensor) -> Tensor:
-    odd = (x < 0) & (torch.remainder(torch.floor(x), 2) == 1)
-    return torch.where(odd, -1, 1) * torch.exp(torch.lgamma(x))
+    below = torch.floor(x)
+    odd = (x < 0) & (torch.remainder(below, 2) == 1)
+    pole = (x < 0) & (x == below)  # where the sign changes
+    return (torch.where(odd, -1, 1) * torch.exp(torch.lgamma(x))).masked_fill(pole, torch.nan)
 
 
 _BOTH: list[tuple[Infer, str, Function, str]] = [

@@ -136,4 +136,21 @@ def methods() -> list[Sample]:
     ]
 
 
-SAMPLES = rows() + numbers() + kinds() + methods()
+def keywords() -> list[Sample]:
+    """The names that MXNet's functions written in Python have for their arguments."""
+    return [
+        Sample("nd.power", (), {"base": X + 2, "exp": 3}),
+        Sample("nd.power", (2, X)),
+        Sample("nd.concatenate", (), {"arrays": [X, X], "axis": 1}, grad=False),
+        Sample("nd.concatenate", ([X],), {"always_copy": False}, grad=False),
+        Sample("nd.moveaxis", (), {"tensor": CUBE, "source": 0, "destination": 2}),
+        Sample("nd.zeros", ((2, 3),), {"stype": "default"}),
+        Sample("nd.zeros", ((2, 3),), {"stype": "csr"}, error="MXNetError", differs="dense only"),
+        Sample("nd.topk", (X,), {"k": -1}, grad=False),
+        Sample("nd.split", (X,), {"num_outputs": 1}),
+        Sample("nd.split_v2", (X, 1)),
+        Sample("nd.gamma", (onp.array([-1, -2.5, 0.5, 3], "float32"),), grad=False),
+    ]
+
+
+SAMPLES = keywords() + rows() + numbers() + kinds() + methods()
