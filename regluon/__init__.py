@@ -17,6 +17,7 @@ from regluon import (  # noqa: F401
     npx as npx,
     npx as numpy_extension,
     optimizer as optimizer,
+    profiler as profiler,
     random as random,
     util as util,
 )

@@ -146,6 +146,9 @@ class Engine(ABC):
     def wait_all(self) -> None:
         """Return when every task is finished; raise what failed, several as one ExceptionGroup."""
 
+    def finish(self) -> None:  # noqa: B027
+        """Return when every task is finished, whether it failed or not; raise nothing."""
+
     def observe(self, observer: Observer | None) -> None:
         """Tell `observer`, which must be quick, of every task from now on, or nobody."""
         self.observer = observer

@@ -109,11 +109,16 @@ class LazyEngine(Engine):
             if self._failures:
                 raise_at_read(self._failures.pop(0))
 
-    def wait_all(self) -> None:
-        """Run everything."""
+    def finish(self) -> None:
+        """Run everything; raise nothing."""
         with self._turn:
             for task in list(self._pending.values()):
                 self._run(task)
+
+    def wait_all(self) -> None:
+        """Run everything; raise what failed."""
+        with self._turn:
+            self.finish()
             failures, self._failures = self._failures, []
         raise_all(failures)
 

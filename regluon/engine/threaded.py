@@ -295,10 +295,14 @@ class ThreadedEngine(Engine):
         """Return when every task is finished; raise what failed, several as one ExceptionGroup."""
         if self._current.worker is not None:
             raise MXNetError("waitall() in a task of the engine would wait for that task")
-        self._drain(0, 0)
+        self.finish()
         with self._lock:
             failures, self._failures = self._failures, {}
         raise_all([error for error, _ in failures.values()])
+
+    def finish(self) -> None:
+        """Return when every task is finished, whether it failed or not; raise nothing."""
+        self._drain(0, 0)
 
     def _drain(self, tasks: int, size: int) -> None:
         """Wait until at most so many tasks and bytes are pending."""
@@ -326,7 +330,7 @@ class ThreadedEngine(Engine):
 
     def stop(self) -> None:
         """Finish what is pending and end the threads; a later push starts new ones."""
-        self._drain(0, 0)
+        self.finish()
         self._end_threads(None)
 
     def abandon(self, seconds: float = 10.0) -> None:
@@ -351,7 +355,7 @@ class ThreadedEngine(Engine):
     def before_fork(self) -> None:
         """Finish what is pending, so that parent and child both have the values."""
         if self._current.worker is None:
-            self._drain(0, 0)
+            self.finish()
         self._lock.acquire()
 
     def after_fork_in_parent(self) -> None:
