@@ -20,62 +20,29 @@ NUMBERS = (int, float, bool, onp.number, onp.bool_)
 """What stands for an array argument without being converted."""
 
 
-def computed(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], limit: int) -> Any:
-    """Return the results of a call outside `record`.
+def computed(
+    op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], limit: int, recording: bool
+) -> Any:
+    """Return the results of a call, recorded if one of the arrays is and `recording`.
 
-    Return None if an argument must be converted, has more than `limit` elements, or no value yet.
+    Return None if an argument must be converted, has more than `limit` elements or no value yet,
+    and if some of the arrays have no gradient in this operator, though they could.
     """
-    values: list[Any] = []
-    home = None
-    for arg in args:
-        if isinstance(arg, Handle):
-            value = arg.ready(limit)
-            if value is None:
-                return None
-            values.append(value)
-            if home is None:
-                home = arg._ctx
-            elif home is not arg._ctx:
-                raise mixed_contexts(op, args)
-        elif arg is None or isinstance(arg, NUMBERS):
-            values.append(arg)
-        else:
-            return None
-    if home is None:
-        return None
-    try:
-        result = op.fn(*values, **attrs)
-    except Exception as error:
-        raise located(error, op, args, attrs, user_line()) from error
-    if isinstance(result, Tensor):
-        return cls(result, home)
-    return [cls(item, home) for item in result]
-
-
-def recorded(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], limit: int) -> Any:
-    """Return the results of a call under `record` if gradients may flow through all its arrays.
-
-    Return None as `computed` does.
-    """
-    if not op.smooth or not torch.is_grad_enabled():
-        return None
     values: list[Any] = []
     parents: list[Node] = []
-    inputs: list[tuple[weakref.ref[Handle], int]] = []
     home = None
     for arg in args:
         if isinstance(arg, Handle):
             node = arg._node
-            if node is None or node.spent:
-                value = arg.ready(limit)
-            else:
-                value = arg.graph_ready(limit)
+            live = recording and node is not None and not node.spent
+            value = arg._graph if live else arg._data
+            if arg.writer is not None or value is None or value.numel() > limit or arg.error:
+                value = arg.graph_ready(limit) if live else arg.ready(limit)
+                if value is None:
+                    return None
+            if live:
                 parents.append(node)
-            if value is None:
-                return None
             values.append(value)
-            root = arg if arg._view is None else arg._view.base
-            inputs.append((weakref.ref(root), root.version))
             if home is None:
                 home = arg._ctx
             elif home is not arg._ctx:
@@ -84,27 +51,34 @@ def recorded(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], l
             values.append(arg)
         else:
             return None
-    if home is None:
+    if home is None or (parents and not (op.smooth and torch.is_grad_enabled())):
         return None
     try:
-        result = op.fn(*values, **attrs)
+        result = op.fn(*values, **attrs) if attrs else op.fn(*values)
     except Exception as error:
         raise located(error, op, args, attrs, user_line()) from error
-    if isinstance(result, Tensor):
-        return _output(result, cls, home, parents, inputs)
-    return [_output(tensor, cls, home, parents, inputs) for tensor in result]
+    if isinstance(result, Tensor) and not parents:
+        return cls(result, home)
+    return _outputs(result, args, cls, home, tuple(parents))
 
 
-def _output(
-    tensor: Tensor,
-    cls: type[H],
-    ctx: Context,
-    parents: list[Node],
-    inputs: list[tuple[weakref.ref[Handle], int]],
-) -> H:
-    if not parents:
-        return cls(tensor, ctx)
-    output = cls(None, ctx)
-    output._graph = tensor
-    output._node = Node(tuple(parents), inputs)
-    return output
+def _outputs(
+    result: Any, args: Sequence[Any], cls: type[H], ctx: Context, parents: tuple[Node, ...]
+) -> Any:
+    """Return results as arrays, in the graph if they have parents there.
+
+    The versions of the arrays that were read are noted then.
+    """
+    inputs = []
+    for arg in args if parents else ():
+        if isinstance(arg, Handle):
+            root = arg if arg._view is None else arg._view.base
+            inputs.append((weakref.ref(root), root.version))
+    outputs = []
+    for tensor in (result,) if isinstance(result, Tensor) else result:
+        output = cls(None if parents else tensor, ctx)
+        if parents:
+            output._graph = tensor
+            output._node = Node(parents, inputs)
+        outputs.append(output)
+    return outputs[0] if isinstance(result, Tensor) else outputs
