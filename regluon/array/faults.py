@@ -33,7 +33,10 @@ _WORDS: tuple[tuple[str, type[MXNetError], str], ...] = (
      "shapes cannot be multiplied: ({0}) and ({1})"),
     (r"with two bool tensors", DTypeError,
      "truth values cannot be subtracted; logical_xor says where they differ"),
-    (r"same dtype|should be the same|to have the same d?type", DTypeError, ""),
+    (r"same dtype|should be the same|to have the same d?type", DTypeError,
+     "the arrays must have one dtype: bring them to one with astype"),
+    (r"Repeats must be non-negative|tensor with negative dimension", ShapeError,
+     "a length cannot be negative"),
 )  # fmt: skip
 """What torch says, as a pattern; the class of the error; and our words, or "" for torch's."""
 

@@ -86,8 +86,14 @@ def broadcast_like(
     return lhs.expand(_alike(tuple(lhs.shape), tuple(rhs.shape), lhs_axes, rhs_axes))
 
 
+def _counts(times: Sizes) -> Shape:
+    if any(count < 0 for count in as_tuple(times)):
+        raise ShapeError(f"a number of copies cannot be negative: {times}")
+    return as_tuple(times)
+
+
 def _tiled(old: Shape, reps: Sizes) -> Shape:
-    times = as_tuple(reps)
+    times = _counts(reps)
     rank = max(len(old), len(times))
     lengths = (1,) * (rank - len(old)) + tuple(old)
     times = (1,) * (rank - len(times)) + times
@@ -116,7 +122,7 @@ def _repeated(old: Shape, repeats: Sizes, axis: int | None = None) -> Shape:
         flat *= length
     lengths = [flat] if axis is None else list(old)
     at = 0 if axis is None else one_axis(axis, len(old))
-    times = as_tuple(repeats)
+    times = _counts(repeats)
     if len(times) not in (1, lengths[at]):
         raise ShapeError(f"{len(times)} repeats do not fit an axis of length {lengths[at]}")
     lengths[at] = sum(times) if len(times) > 1 else lengths[at] * times[0]

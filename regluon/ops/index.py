@@ -53,6 +53,8 @@ def _axis_length(data: Tensor, axis: int | None) -> int:
 
 
 def _take_rule(a: Spec, indices: Any, axis: int | None = 0, mode: str = "") -> tuple[Spec, ...]:
+    if mode not in ("", "raise", "clip", "wrap"):
+        raise MXNetError(f"mode is raise, clip or wrap, not {mode!r}")
     shape = indices.shape if isinstance(indices, Spec) else ()
     return (Spec(_taken_shape(a.shape, shape, axis), a.dtype),)
 
@@ -77,7 +79,7 @@ def take(a: Tensor, indices: Tensor, axis: int = 0, mode: str = "raise") -> Tens
 def _take_np_rule(
     a: Spec, indices: Any, axis: int | None = None, mode: str = "raise"
 ) -> tuple[Spec, ...]:
-    return _take_rule(a, indices, axis)
+    return _take_rule(a, indices, axis, mode)
 
 
 def _take_np_check(a: Tensor, indices: Any, axis: int | None = None, mode: str = "raise") -> None:
@@ -189,8 +191,9 @@ def one_hot(
 
 
 def _where_rule(condition: Spec, x: Any, y: Any) -> tuple[Spec, ...]:
-    rows = isinstance(x, Spec) and len(condition.shape) == 1 < len(x.shape)
-    shape = x.shape if rows else broadcast_shape(condition, x, y)
+    if isinstance(x, Spec) and len(condition.shape) == 1 < len(x.shape):
+        condition = Spec((*condition.shape, *(1,) * (len(x.shape) - 1)), condition.dtype)
+    shape = broadcast_shape(condition, x, y)
     return (Spec(shape, promoted(x, y)),)
 
 

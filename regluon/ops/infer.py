@@ -86,6 +86,16 @@ def promoted(*arrays: Any) -> torch.dtype:
     return result
 
 
+def checked(rule: Infer, check: Callable[..., None]) -> Infer:
+    """Make a rule that refuses wrong arguments too, so that every engine does so at the call."""
+
+    def infer(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
+        check(*arrays, **attrs)
+        return rule(*arrays, **attrs)
+
+    return infer
+
+
 def meta(fn: Callable[..., Any]) -> Infer:
     """Make a rule that runs `fn` on tensors without storage, and remembers the answers by shape."""
 

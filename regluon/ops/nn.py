@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from regluon.base import MXNetError, ShapeError, nearest
+from regluon.base import DTypeError, MXNetError, ShapeError, nearest
 from regluon.ops.bounds import check_below
 from regluon.ops.calling import register_meta
-from regluon.ops.dtype import check_floating
-from regluon.ops.infer import floating, same
+from regluon.ops.dtype import check_floating, dtype_name
+from regluon.ops.infer import checked, floating, same
 from regluon.ops.registry import Spec, register
 
 
@@ -37,6 +37,11 @@ def _fully_connected_infer(
         raise ShapeError(
             f"weight {tuple(weight.shape)} does not fit data {tuple(data.shape)}: it needs the "
             f"shape (num_hidden, {shape[-1] if shape else '?'})"
+        )
+    if data.dtype != weight.dtype:
+        raise DTypeError(
+            f"data is {dtype_name(data.dtype)}, the weight {dtype_name(weight.dtype)}: they must "
+            "have one dtype; bring one to the other's with astype"
         )
     hidden = weight.shape[0]
     if num_hidden and num_hidden != hidden:
@@ -86,7 +91,17 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@register(floating, nd="Activation", npx="activation", symbol="Activation")
+def _check_activation(data: Any, act_type: str) -> None:
+    if act_type not in _ACTIVATIONS:
+        raise MXNetError(
+            f"unknown act_type {act_type!r}; known: {', '.join(_ACTIVATIONS)}"
+            f"{nearest(act_type, _ACTIVATIONS)}"
+        )
+
+
+@register(
+    checked(floating, _check_activation), nd="Activation", npx="activation", symbol="Activation"
+)
 def activation(data: Tensor, act_type: str) -> Tensor:
     """Apply "relu", "sigmoid", "tanh", "softrelu" (log(1 + exp(x))) or "softsign" (x / (1 + |x|)).
 
@@ -95,14 +110,9 @@ def activation(data: Tensor, act_type: str) -> Tensor:
     >>> activation(torch.tensor([-1.0, 2.0]), "relu").tolist()
     [0.0, 2.0]
     """
-    function = _ACTIVATIONS.get(act_type)
-    if function is None:
-        raise MXNetError(
-            f"unknown act_type {act_type!r}; known: {', '.join(_ACTIVATIONS)}"
-            f"{nearest(act_type, _ACTIVATIONS)}"
-        )
+    _check_activation(data, act_type)
     check_floating("Activation", data.dtype)
-    return function(data)
+    return _ACTIVATIONS[act_type](data)
 
 
 @register_meta(nd="hard_sigmoid", symbol="hard_sigmoid")
@@ -136,8 +146,18 @@ _RECTIFIERS: dict[str, Callable[[Tensor, float], Tensor]] = {
 }
 
 
+def _check_rectifier(data: Any, gamma: Any = None, act_type: str = "leaky", **rest: Any) -> None:
+    if (act_type == "prelu") != (gamma is not None):
+        raise MXNetError("the array gamma and act_type='prelu' belong together")
+    known = (*_RECTIFIERS, "prelu", "rrelu")
+    if act_type not in known:
+        raise MXNetError(
+            f"act_type is {', '.join(known)}, not {act_type!r}{nearest(act_type, known)}"
+        )
+
+
 @register(
-    floating,
+    checked(floating, _check_rectifier),
     nd="LeakyReLU",
     npx="leaky_relu",
     symbol="LeakyReLU",
@@ -162,17 +182,8 @@ def leaky_relu(
     [-2.0, 2.0]
     """
     check_floating("LeakyReLU", data.dtype)
-    if (act_type == "prelu") != (gamma is not None):
-        raise MXNetError("the array gamma and act_type='prelu' belong together")
-    if gamma is not None:
-        return _prelu(data, gamma)
-    function = _RECTIFIERS.get(act_type)
-    if function is None:
-        known = (*_RECTIFIERS, "prelu", "rrelu")
-        raise MXNetError(
-            f"act_type is {', '.join(known)}, not {act_type!r}{nearest(act_type, known)}"
-        )
-    return function(data, slope)
+    _check_rectifier(data, gamma, act_type)
+    return _prelu(data, gamma) if gamma is not None else _RECTIFIERS[act_type](data, slope)
 
 
 @register(floating, also={"nd._internal": "rrelu", "np._internal": "rrelu"}, differentiable="data")
@@ -210,7 +221,20 @@ def _prelu(data: Tensor, gamma: Tensor) -> Tensor:
     return torch.where(data > 0, data, data * gamma.reshape(shape))
 
 
-@register(floating, nd="Dropout", npx="dropout", symbol="Dropout", view="lazy copy")
+def _check_dropout(data: Any, p: float = 0.5, mode: str = "training", **rest: Any) -> None:
+    if not 0 <= p <= 1:
+        raise MXNetError(f"p is the chance of a zero, from 0 to 1, not {p}")
+    if mode not in ("training", "always"):
+        raise MXNetError(f"mode is 'training' or 'always', not {mode!r}")
+
+
+@register(
+    checked(floating, _check_dropout),
+    nd="Dropout",
+    npx="dropout",
+    symbol="Dropout",
+    view="lazy copy",
+)
 def dropout(
     data: Tensor,
     p: float = 0.5,
@@ -226,10 +250,7 @@ def dropout(
     In predict mode `data` itself comes back, unless `mode` is "always". Along `axes`, counted from
     0, one draw holds for all elements (variational dropout). Srivastava et al. 2014.
     """
-    if not 0 <= p <= 1:
-        raise MXNetError(f"p is the chance of a zero, from 0 to 1, not {p}")
-    if mode not in ("training", "always"):
-        raise MXNetError(f"mode is 'training' or 'always', not {mode!r}")
+    _check_dropout(data, p, mode)
     check_floating("Dropout", data.dtype)
     if p == 0 or not (training or mode == "always"):
         return data

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from regluon.base import ShapeError
-from regluon.ops.infer import same
+from regluon.ops.infer import checked, same
 from regluon.ops.reduce import chosen_axes
-from regluon.ops.registry import register
+from regluon.ops.registry import Spec, register
 from regluon.ops.shape import Shape, Sizes, as_tuple, one_axis, shaped
 from regluon.ops.slicing import slice_copy
 
@@ -106,7 +106,11 @@ def slice_like(data: Tensor, shape_like: Tensor, axes: Sizes = ()) -> Tensor:
     return _part(data, [slice(0, length) for length in shape])
 
 
-@register(same, nd="flip reverse", symbol="reverse")
+def _check_axes(data: Spec, axis: Sizes | None = None) -> None:
+    chosen_axes(len(data.shape), axis if axis is None else as_tuple(axis))
+
+
+@register(checked(same, _check_axes), nd="flip reverse", symbol="reverse")
 def flip(data: Tensor, axis: Sizes) -> Tensor:
     """Reverse the order of elements along one or several axes.
 
@@ -116,7 +120,7 @@ def flip(data: Tensor, axis: Sizes) -> Tensor:
     return torch.flip(data, chosen_axes(data.dim(), as_tuple(axis)))
 
 
-@register(same, np="flip", symbol="_npi_flip")
+@register(checked(same, _check_axes), np="flip", symbol="_npi_flip")
 def flip_np(m: Tensor, axis: Sizes | None = None) -> Tensor:
     """Reverse the order of elements along one axis, several, or all."""
     return torch.flip(m, chosen_axes(m.dim(), axis))

@@ -1,4 +1,4 @@
-"""Writing into arrays: operators in place, `out=`, parts that overlap, gradients and their views."""
+"""Writing into arrays: operators in place, `out=`, parts that overlap, views of gradients."""
 
 import operator
 
@@ -176,8 +176,7 @@ def test_writing_what_the_gradient_needs_is_an_error_of_backward_with_the_line()
         with autograd.pause():
             x += 1  # MXNet computes a gradient of no function here
     with pytest.raises(MXNetError, match=r"shape \(4, 3\), written at .*test_inplace\.py"):
-        loss.backward()
-        x.grad.asnumpy()
+        loss.backward() or x.grad.asnumpy()
 
 
 @pytest.mark.parametrize("space", SPACES)
