@@ -5,6 +5,7 @@ A box is (xmin, ymin, xmax, ymax) in format "corner", (x, y, width, height) in f
 
 from typing import Any
 
+import numpy as onp
 import torch
 from torch import Tensor
 
@@ -64,22 +65,35 @@ def box_iou(lhs: Tensor, rhs: Tensor, format: str = "corner") -> Tensor:
     return rows.reshape(*lhs.shape[:-1], *rhs.shape[:-1])
 
 
+_ROWS = 256  # boxes compared with all others at a time
+
+
 def kept(boxes: Tensor, classes: Tensor | None, thresh: float, *, touching: bool = False) -> Tensor:
     """Return the numbers of the boxes, best first, that no kept box before them overlaps.
 
     To overlap is by more than `thresh`, or as much if `touching`, and within one of the `classes`.
     """
     left = torch.arange(len(boxes), device=boxes.device)
-    found = []
+    found = [left[:0]]
     while len(left):
-        best, left = left[:1], left[1:]
-        found.append(best)
-        over = overlaps(boxes[best], boxes[left])
+        rows = left[:_ROWS]
+        over = overlaps(boxes[rows].unsqueeze(1), boxes[left])
         out = over >= thresh if touching else over > thresh
         if classes is not None:
-            out &= classes[left] == classes[best]
-        left = left[~out]
-    return torch.cat(found) if found else left
+            out &= classes[rows].unsqueeze(1) == classes[left]
+        stay = torch.from_numpy(_staying(out.cpu().numpy())).to(boxes.device)
+        found.append(rows[stay[: len(rows)]])
+        left = left[len(rows) :][stay[len(rows) :]]
+    return torch.cat(found)
+
+
+def _staying(out: Any) -> Any:
+    """Return which columns stay, where row i says whom number i takes out if it stays itself."""
+    stay = onp.ones(out.shape[1], bool)
+    for at, row in enumerate(out):
+        if stay[at]:
+            stay[at + 1 :] &= ~row[at + 1 :]
+    return stay
 
 
 def _check_columns(width: int, coord_start: int, score_index: int, id_index: int) -> None:
@@ -207,12 +221,14 @@ def bipartite_matching(
         good = scores.flatten() < threshold if is_ascend else scores.flatten() > threshold
         order = scores.flatten().sort(descending=not is_ascend, stable=True).indices
         places = order[good[order]].tolist()
-        matched: dict[int, int] = {}
+        most = min(scores.shape) if topk < 0 else min(topk, *scores.shape)
+        taken: list[set[int]] = [set(), set()]
         for row, column in (divmod(place, scores.shape[1]) for place in places):
-            if 0 <= topk <= len(matched):
+            if len(taken[0]) == most:
                 break
-            if row not in matched and column not in matched.values():
-                matched[row] = column
+            if row not in taken[0] and column not in taken[1]:
+                taken[0].add(row)
+                taken[1].add(column)
                 row_of[row], column_of[column] = column, row
     return rows, columns
 

@@ -18,6 +18,9 @@ from regluon.ops.registry import Spec, register
 from regluon.ops.unary import half_away
 
 
+Borders = Sequence[Sequence[int]]
+
+
 def _roi_infer(
     data: Tensor | Spec,
     rois: Tensor | Spec,
@@ -52,18 +55,18 @@ def _check_rois(data: Tensor, rois: Tensor, *, aligned: bool = False, **rest: An
         )
 
 
-def _borders(start: Tensor, end: Tensor, count: int, length: int) -> list[list[list[int]]]:
+def _borders(start: Tensor, end: Tensor, count: int, length: int) -> list[Borders]:
     """Return per region the (first, last + 1) places of its `count` windows along one axis."""
     width = (end - start + 1).clamp(min=1).unsqueeze(1) / count
     places = torch.arange(count, device=start.device)
     first = (places * width).floor() + start.unsqueeze(1)
     behind = ((places + 1) * width).ceil() + start.unsqueeze(1)
     both = torch.stack([first, behind], 2).clamp(0, length).long()
-    listed: list[list[list[int]]] = both.tolist()
+    listed: list[Borders] = both.tolist()
     return listed
 
 
-def _window_maxima(data: Tensor, borders: Sequence[Sequence[int]], axis: int) -> Tensor:
+def _window_maxima(data: Tensor, borders: Borders, axis: int) -> Tensor:
     """Return the largest value of every window along an axis, the first of equals."""
     shape = list(data.shape)
     del shape[axis]
@@ -100,12 +103,19 @@ def roi_pooling(data: Tensor, rois: Tensor, pooled_size: Sizes, spatial_scale: f
     rows = _borders(top, bottom, size[0], data.shape[2])
     columns = _borders(left, right, size[1], data.shape[3])
     found = [
-        _window_maxima(_window_maxima(data[picture], across, 2), down, 1)
+        _maxima(data[picture], down, across)
         if picture >= 0
         else data.new_zeros((data.shape[1], *size))
         for picture, down, across in zip(rois[:, 0].long().tolist(), rows, columns, strict=True)
     ]
     return torch.stack(found) if found else data.new_zeros((0, data.shape[1], *size))
+
+
+def _maxima(data: Tensor, down: Borders, across: Borders) -> Tensor:
+    """Return the largest value of every window: of each row's part first, then of the rows."""
+    top, bottom = down[0][0], down[-1][1]
+    inside = [[first - top, behind - top] for first, behind in down]
+    return _window_maxima(_window_maxima(data[:, top:bottom], across, 2), inside, 1)
 
 
 def _weights(start: Tensor, width: Tensor, bins: int, sampling: int, length: int) -> Tensor:
