@@ -7,6 +7,7 @@ from regluon.array import dispatch
 
 
 Ends = Sequence[int | None]
+Axes = int | Sequence[int]
 
 
 class ClassicMixin:
@@ -39,6 +40,12 @@ class ClassicMixin:
             return dispatch.invoke(op, (self,), attrs, type(self))
         (spec,) = op.infer(self.spec, **attrs)
         return self._view_op("reshape_view", shape=spec.shape)
+
+    def broadcast_like(
+        self: Any, other: Any, lhs_axes: Axes | None = None, rhs_axes: Axes | None = None
+    ) -> Any:
+        """Return a copy repeated to the shape of `other`, or on `lhs_axes` to its `rhs_axes`."""
+        return dispatch.call("broadcast_like", self, other, lhs_axes=lhs_axes, rhs_axes=rhs_axes)
 
     def slice_assign(self: Any, rhs: Any, begin: Ends, end: Ends, step: Ends) -> Any:
         """Write `rhs` to the part from `begin` to `end` on each of the first axes; returns itself.

@@ -59,12 +59,13 @@ def computed(
         raise located(error, op, args, attrs, user_line()) from error
     if isinstance(result, Tensor) and not parents:
         return cls(result, home)
-    return _outputs(result, args, cls, home, tuple(parents))
+    outputs = _outputs(result, args, cls, home, tuple(parents))
+    return outputs if len(outputs) > 1 or op.listed else outputs[0]
 
 
 def _outputs(
     result: Any, args: Sequence[Any], cls: type[H], ctx: Context, parents: tuple[Node, ...]
-) -> Any:
+) -> list[H]:
     """Return results as arrays, in the graph if they have parents there.
 
     The versions of the arrays that were read are noted then.
@@ -81,4 +82,4 @@ def _outputs(
             output._graph = tensor
             output._node = Node(parents, inputs)
         outputs.append(output)
-    return outputs[0] if isinstance(result, Tensor) else outputs
+    return outputs

@@ -131,7 +131,7 @@ def methods() -> list[Sample]:
         Sample("nd:.squeeze", (CUBE[:1],), {"inplace": True}),
         Sample("nd:.squeeze", (CUBE,), {"axis": 0, "inplace": True}, error="ShapeError"),
         Sample("nd:.flatten", (CUBE,), {"inplace": True}),
-        Sample("nd:.broadcast_like", (X[:1], X)),
+        Sample("nd:.broadcast_like", (X[:1],), {"other": X}),
         Sample("np:.reshape_view", (X, 4, -1)),
     ]
 

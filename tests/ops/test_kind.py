@@ -14,5 +14,5 @@ def test_arrays_of_several_dtypes_get_the_widest_or_narrowest_of_the_floating_on
 
 
 def test_whole_numbers_alone_stay_as_they_are():
-    (output,) = nd.amp_multicast(nd.ones(2, dtype="int8"), num_outputs=1)
+    output = nd.amp_multicast(nd.ones(2, dtype="int8"), num_outputs=1)
     assert output.dtype.__name__ == "int8"
