@@ -11,7 +11,7 @@ from torch import Tensor
 
 from regluon import random
 from regluon.array.arguments import as_tensor, flat, out_list, spec_argument, value_argument
-from regluon.array.faults import located, mixed_contexts, recorded_write, unfit_out
+from regluon.array.faults import located, mixed_contexts, placed, recorded_write, unfit_out
 from regluon.array.handle import Handle, Node, View
 from regluon.array.shortcut import NUMBERS, computed
 from regluon.base import (
@@ -37,6 +37,7 @@ class _State(threading.local):
     training = False
     numpy = False
     np_shape = False
+    place: "tuple[Any, Any] | None" = None  # the blocks being called: the innermost, and the rest
 
 
 state = _State()
@@ -81,7 +82,7 @@ class _Call:
 
     __slots__ = (
         "args", "arrays", "attrs", "cls", "copies", "ctx", "graph",
-        "key", "listed", "op", "out", "priority", "recorded", "site", "specs", "written",
+        "key", "listed", "op", "out", "place", "priority", "recorded", "site", "specs", "written",
     )  # fmt: skip
 
     def __init__(
@@ -198,8 +199,13 @@ class _Call:
         outputs = self.out or [self.cls(None, self.ctx, spec) for spec in self._infer()]
         self._link(outputs)
 
+        self.place = state.place
+
         def task() -> None:
-            self._store(outputs, self._compute())
+            try:
+                self._store(outputs, self._compute())
+            except Exception as error:
+                raise placed(error, self.place) from error.__cause__
 
         reads = [var for array in self.arrays for var in dict.fromkeys((array.root, array))]
         writes = [root for array in self.written for root in (array.root,)] + self.copies
@@ -379,6 +385,7 @@ def push(
     name: str,
     *,
     priority: int = 0,
+    site: str = "",
 ) -> None:
     """Queue work that is no operator, such as a backward pass, over arrays."""
     selected.engine.push(
@@ -387,7 +394,7 @@ def push(
         list(dict.fromkeys(array.root for array in writes)),
         ctx,
         priority=priority,
-        label=(name, user_line()),
+        label=(name, site or user_line()),
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from regluon.array.arguments import flat, spec_argument
 from regluon.array.handle import Handle
 from regluon.base import (
+    ArgumentError,
     ContextError,
     DTypeError,
     MXNetError,
@@ -35,6 +36,10 @@ _WORDS: tuple[tuple[str, type[MXNetError], str], ...] = (
      "truth values cannot be subtracted; logical_xor says where they differ"),
     (r"same dtype|should be the same|to have the same d?type", DTypeError,
      "the arrays must have one dtype: bring them to one with astype"),
+    (r"not implemented for '|could not infer output dtype|requires a floating point input|"
+     r"Unsupported dtype|doesn't support tensors of type|dtypes not supported", DTypeError,
+     "the operator does not take this dtype; convert with x.astype('float32')"),
+    (r"ZeroDivisionError", ArgumentError, "a whole number is divided by zero"),
     (r"Repeats must be non-negative|tensor with negative dimension", ShapeError,
      "a length cannot be negative"),
 )  # fmt: skip
@@ -121,3 +126,11 @@ def unfit_out(
                 f"operands to {kept} with astype"
             )
     return None
+
+
+def placed(error: Exception, place: tuple[Any, Any] | None) -> Exception:
+    """Return the error of a queued call with the path to the block that issued it."""
+    while place is not None:
+        block, place = place
+        error = block.locate(error)
+    return error

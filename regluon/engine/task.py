@@ -84,6 +84,7 @@ class Task:
     def release_early(self, var: Var) -> list[Follower]:
         """Let go of the readers of one variable; those who write it go on waiting for the end."""
         self.completed.add(id(var))
+        var.error = None
         if var.writer is self:
             var.writer = None
             if var.readers is None:

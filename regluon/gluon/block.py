@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from regluon.array.dispatch import state
 from regluon.base import MXNetError
 from regluon.gluon import files, summary
 from regluon.gluon.copies import Contexts
@@ -180,6 +181,8 @@ class Block:
 
     def __call__(self, *args: Any) -> Any:
         """Compute `forward` with the hooks around it."""
+        outer = state.place
+        state.place = (self, outer)
         try:
             if self._unfinished:
                 self._finish(args)
@@ -193,6 +196,12 @@ class Block:
             return out
         except Exception as error:
             raise located(error, self, args)  # noqa: B904
+        finally:
+            state.place = outer
+
+    def locate(self, error: Exception) -> Exception:
+        """Return the error of an operator of this block with the path to it, one step longer."""
+        return located(error, self, ())
 
     def forward(self, *args: Any) -> Any:
         """Compute the output of the block; every subclass defines it."""
