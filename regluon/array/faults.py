@@ -37,8 +37,9 @@ _WORDS: tuple[tuple[str, type[MXNetError], str], ...] = (
     (r"same dtype|should be the same|to have the same d?type", DTypeError,
      "the arrays must have one dtype: bring them to one with astype"),
     (r"not implemented for '|could not infer output dtype|requires a floating point input|"
-     r"Unsupported dtype|doesn't support tensors of type|dtypes not supported", DTypeError,
-     "the operator does not take this dtype; convert with x.astype('float32')"),
+     r"Unsupported dtype|doesn't support tensors of type|dtypes not supported|only supported for|"
+     r"expected scalar type|equal to src.dtype", DTypeError,
+     "the operator does not take these dtypes; convert with x.astype('float32')"),
     (r"ZeroDivisionError", ArgumentError, "a whole number is divided by zero"),
     (r"Repeats must be non-negative|tensor with negative dimension", ShapeError,
      "a length cannot be negative"),

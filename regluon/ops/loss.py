@@ -94,7 +94,7 @@ def softmin(
 ) -> Tensor:
     """Return the softmax of -x along `axis`."""
     _check_no_length("softmin", use_length)
-    return torch.softmax(_logits(-data, temperature, dtype), axis)
+    return torch.softmax(-_logits(data, temperature, dtype), axis)
 
 
 def _check_no_length(name: str, use_length: bool) -> None:

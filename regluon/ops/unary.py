@@ -197,9 +197,11 @@ def nan_to_num(
 
 
 def _clamp(data: Tensor, low: float | None, high: float | None) -> Tensor:
-    if not data.is_floating_point():
-        low = None if low is None else int(low)
-        high = None if high is None else int(high)
+    if not data.is_floating_point() and data.dtype != torch.bool:
+        info = torch.iinfo(data.dtype)  # torch would let a bound outside wrap around
+        low, high = (
+            None if end is None else min(max(int(end), info.min), info.max) for end in (low, high)
+        )
     return torch.clamp(data, low, high)
 
 

@@ -318,6 +318,7 @@ def casts() -> list[Sample]:
         Sample("nd.clip", (A, -0.5, 0.5)),
         Sample("nd.clip", (exact, -2, 1), id="ends"),
         Sample("nd.clip", (I32,), {"a_min": -1.5, "a_max": 3.5}),
+        Sample("nd.clip", (onp.asarray([0, 1, 9], "uint8"), -2, 300)),
         Sample("np.clip", (A, -0.5, 0.5)),
         Sample("np.clip", (A, None, 0.5)),
         Sample("np.clip", (A,), {"a_min": -0.5, "a_max": None}),
