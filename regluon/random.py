@@ -14,6 +14,7 @@ import numpy as onp
 import torch
 from torch.utils.data import get_worker_info
 
+from regluon.base import ArgumentError
 from regluon.context import Context
 
 
@@ -51,18 +52,22 @@ _streams = _Streams()
 def seed(seed_state: int, ctx: Context | str = "all") -> None:
     """Restart the random numbers of one context, or of all; a process starts from seed 0.
 
+    Every integer is a seed of its own. What a context draws afterwards depends on the seed, the
+    context, and the number and kind of its draws; not on the engine, nor on other contexts.
+
     >>> seed(7)
     """
-    if not isinstance(seed_state, int):
-        raise TypeError(f"a seed must be an integer, not {type(seed_state).__name__}")
+    if isinstance(seed_state, bool) or not hasattr(seed_state, "__index__"):
+        raise ArgumentError(f"a seed must be an integer, not {seed_state!r}")
+    number = seed_state.__index__()  # NumPy's integers are welcome, and kept as plain ones
     with _streams.lock:
         if isinstance(ctx, str) and ctx == "all":
-            _streams.seed = seed_state
+            _streams.seed = number
             _streams.seeds.clear()
             _streams.counts.clear()
         else:
             name = repr(Context(ctx))
-            _streams.seeds[name] = seed_state
+            _streams.seeds[name] = number
             _streams.counts[name] = 0
 
 
@@ -154,10 +159,14 @@ def get_state() -> dict[str, object]:
 
 
 def set_state(state: dict[str, object]) -> None:
-    """Continue the random numbers where `get_state` was called."""
-    seeds, counts, base = state["seeds"], state["counts"], state["seed"]
+    """Continue the random numbers where `get_state` was called.
+
+    >>> state = get_state()
+    >>> set_state(state)
+    """
+    seeds, counts, base = (state.get(key) for key in ("seeds", "counts", "seed"))
     if not (isinstance(seeds, dict) and isinstance(counts, dict) and isinstance(base, int)):
-        raise TypeError("not a state that get_state() returned")
+        raise ArgumentError(f"not a state that get_state() returned: {state!r}"[:200])
     with _streams.lock:
         _streams.seed = base
         _streams.seeds = dict(seeds)

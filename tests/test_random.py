@@ -1,9 +1,15 @@
 """Keys: the same seed gives the same numbers, per context and per call, on every engine."""
 
+import json
 import threading
+from typing import Any
+
+import numpy as onp
+import pytest
 
 import regluon as mx
 from regluon import engine, random
+from regluon.base import ArgumentError, ContextError
 
 
 def test_a_seed_restarts_the_numbers() -> None:
@@ -22,6 +28,42 @@ def test_contexts_draw_different_numbers_and_restart_alone() -> None:
     mx.random.seed(0, ctx=mx.cpu(1))
     assert (mx.nd.random.uniform(shape=(5,), ctx=mx.cpu(1)).asnumpy() == two).all()
     assert (mx.nd.random.uniform(shape=(5,), ctx=mx.cpu(0)).asnumpy() != one).any()
+
+
+def test_any_integer_is_a_seed_and_nothing_else() -> None:
+    mx.random.seed(3)
+    first = mx.nd.random.uniform(shape=(5,)).asnumpy()
+    for number in (onp.int64(3), onp.uint8(3)):
+        mx.npx.random.seed(number)
+        assert (mx.nd.random.uniform(shape=(5,)).asnumpy() == first).all()
+    assert json.loads(json.dumps(mx.random.get_state())) == mx.random.get_state()
+    for number in (-1, 2**40, 0):
+        mx.random.seed(number)
+        assert (mx.nd.random.uniform(shape=(5,)).asnumpy() != first).any()
+    wrong: Any
+    for wrong in ("3", 3.0, True, None):
+        with pytest.raises(ArgumentError, match="a seed must be an integer"):
+            mx.random.seed(wrong)
+    with pytest.raises(ContextError, match="unknown device type 'everywhere'"):
+        mx.random.seed(1, ctx="everywhere")
+    with pytest.raises(ArgumentError, match="not a state"):
+        mx.random.set_state({"seed": 1})
+
+
+def test_a_seed_of_one_context_leaves_the_others_alone() -> None:
+    def drawn(number: int) -> Any:
+        return mx.nd.random.normal(shape=(3,), ctx=mx.cpu(number)).asnumpy()
+
+    mx.random.seed(4)
+    want = [drawn(0), drawn(0), drawn(1)]
+    mx.random.seed(4)
+    assert (drawn(0) == want[0]).all()
+    mx.random.seed(5, ctx=mx.cpu(1))
+    assert (drawn(0) == want[1]).all()
+    other = drawn(1)
+    assert (other != want[2]).any()
+    mx.random.seed(5)
+    assert (drawn(1) == other).all()
 
 
 def test_a_state_continues_where_it_was_taken() -> None:

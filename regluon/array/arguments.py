@@ -41,6 +41,17 @@ def out_list(out: Any) -> list[Handle]:
     return list(out) if isinstance(out, (list, tuple)) else [out]
 
 
+def drawn_as(attrs: dict[str, Any], out: Any, *parameters: Any) -> dict[str, Any]:
+    """Return the attributes of a draw: a `shape` or `dtype` that was not given is that of `out`.
+
+    Array parameters have shapes of their own, and leave the attributes as they are.
+    """
+    if not isinstance(out, Handle) or any(isinstance(item, Handle) for item in parameters):
+        return attrs
+    own = {"shape": out.spec.shape, "dtype": out.spec.dtype}
+    return {name: own.get(name) if value is None else value for name, value in attrs.items()}
+
+
 def spec_argument(arg: Any) -> Any:
     """Return what `infer` sees of an argument."""
     if isinstance(arg, Handle):

@@ -11,6 +11,7 @@ from regluon.ops import (
     create as create,
     cross_entropy as cross_entropy,
     ctc as ctc,
+    density as density,
     diagonal as diagonal,
     difference as difference,
     edit as edit,

@@ -1,62 +1,20 @@
-"""How each distribution is drawn: functions that fill a blank tensor from a given generator."""
+"""How each distribution is drawn: functions that fill a blank tensor from a given generator.
+
+Where the value is a smooth function of the parameters and of a draw that does not depend on them,
+gradients reach the parameters (reparameterization; Kingma and Welling, arXiv 1312.6114).
+"""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from regluon.base import ShapeError
+from regluon.base import ArgumentError
 from regluon.ops.create import Shape, full_shape
-from regluon.ops.registry import Spec
 
 
 Parameter = Tensor | float
 Draw = Callable[..., Tensor]
-
-
-def _common(parameters: tuple[Any, ...]) -> tuple[int, ...] | None:
-    shapes = [tuple(item.shape) for item in parameters if isinstance(item, (Tensor, Spec))]
-    try:
-        return tuple(torch.broadcast_shapes(*shapes)) if shapes else None
-    except RuntimeError:
-        raise ShapeError(f"parameters of shapes {shapes} cannot be broadcast together") from None
-
-
-def nd_shape(parameters: tuple[Any, ...], shape: Shape | None) -> tuple[int, ...]:
-    """Return the shape of an nd draw: `shape` values for every element of array parameters.
-
-    >>> nd_shape((0, 1), None), nd_shape((torch.zeros(3), 1), 2)
-    ((1,), (3, 2))
-    """
-    extra = () if shape is None else full_shape(shape)
-    common = _common(parameters)
-    return (extra or (1,)) if common is None else (*common, *extra)
-
-
-def np_shape(parameters: tuple[Any, ...], size: Shape | None) -> tuple[int, ...]:
-    """Return the shape of an np draw: `size`, which the parameters must broadcast to.
-
-    >>> np_shape((0, 1), None), np_shape((torch.zeros(3), 1), (2, 3))
-    ((), (2, 3))
-    """
-    common = _common(parameters)
-    if size is None:
-        return common or ()
-    wanted = full_shape(size)
-    if common is not None and _common((torch.empty(common), torch.empty(wanted))) != wanted:
-        raise ShapeError(f"parameters of shape {common} do not fit size={wanted}")
-    return wanted
-
-
-def draw_nd(draw: Draw, parameters: tuple[Parameter, ...], blank: Tensor, rng: Generator) -> Tensor:
-    """Fill `blank`, the trailing axes of which array parameters lack."""
-    rank = blank.dim()
-    aligned = [
-        item.reshape(item.shape + (1,) * (rank - item.dim())) if isinstance(item, Tensor) else item
-        for item in parameters
-    ]
-    return draw(blank, rng, *aligned)
 
 
 def uniform(blank: Tensor, rng: Generator, low: Parameter, high: Parameter) -> Tensor:
@@ -73,48 +31,104 @@ def normal(blank: Tensor, rng: Generator, loc: Parameter, scale: Parameter) -> T
     return blank.normal_(loc, scale, generator=rng)
 
 
+def lognormal(blank: Tensor, rng: Generator, mean: Parameter, sigma: Parameter) -> Tensor:
+    """Draw values whose logarithms are normal."""
+    return torch.exp(normal(blank, rng, mean, sigma))
+
+
 def exponential(blank: Tensor, rng: Generator, scale: Parameter) -> Tensor:
     """Draw with mean `scale`."""
     return (blank.exponential_(generator=rng) * scale).to(blank.dtype)
 
 
-def spread(parameter: Parameter, blank: Tensor) -> Tensor:
-    """Return a parameter with one value for each draw."""
+def exponential_by_rate(blank: Tensor, rng: Generator, lam: Parameter) -> Tensor:
+    """Draw with mean 1 / `lam`."""
+    return (blank.exponential_(generator=rng) / lam).to(blank.dtype)
+
+
+# Inverses of distribution functions, at 1 - exp(-x) for x exponential with mean 1.
+
+
+def gumbel(blank: Tensor, rng: Generator, loc: Parameter, scale: Parameter) -> Tensor:
+    """Draw largest values: with the distribution function exp(-exp(-(x - loc) / scale))."""
+    return (loc - blank.exponential_(generator=rng).log() * scale).to(blank.dtype)
+
+
+def logistic(blank: Tensor, rng: Generator, loc: Parameter, scale: Parameter) -> Tensor:
+    """Draw with the distribution function sigmoid((x - loc) / scale)."""
+    return (loc + blank.exponential_(generator=rng).expm1().log() * scale).to(blank.dtype)
+
+
+def pareto(blank: Tensor, rng: Generator, a: Parameter) -> Tensor:
+    """Draw with the distribution function 1 - (1 + x) ** -a (Pareto II, Lomax)."""
+    return torch.expm1(blank.exponential_(generator=rng) / a).to(blank.dtype)
+
+
+def power(blank: Tensor, rng: Generator, a: Parameter) -> Tensor:
+    """Draw from [0, 1] with the distribution function x ** a."""
+    return (-torch.expm1(-blank.exponential_(generator=rng))).pow(1 / a).to(blank.dtype)
+
+
+def rayleigh(blank: Tensor, rng: Generator, scale: Parameter) -> Tensor:
+    """Draw with the distribution function 1 - exp(-x**2 / (2 * scale**2))."""
+    return ((2 * blank.exponential_(generator=rng)).sqrt() * scale).to(blank.dtype)
+
+
+def weibull(blank: Tensor, rng: Generator, a: Parameter) -> Tensor:
+    """Draw with the distribution function 1 - exp(-x**a)."""
+    return blank.exponential_(generator=rng).pow(1 / a).to(blank.dtype)
+
+
+# What follows from gamma and Poisson variables.
+
+
+def _spread(parameter: Parameter, blank: Tensor) -> Tensor:
+    """Return a parameter with one value for each draw, in float32 at least."""
+    dtype = torch.promote_types(blank.dtype, torch.float32)
     if isinstance(parameter, Tensor):
-        return parameter.to(blank.dtype).expand(blank.shape).contiguous()
-    return torch.full_like(blank, parameter)
+        return parameter.to(dtype).expand(blank.shape).contiguous()
+    return torch.full_like(blank, parameter, dtype=dtype)
 
 
 def gamma(blank: Tensor, rng: Generator, alpha: Parameter, beta: Parameter) -> Tensor:
     """Draw with shape `alpha` and scale `beta`."""
-    drawn: Tensor = torch._standard_gamma(spread(alpha, blank), generator=rng)
+    drawn: Tensor = torch._standard_gamma(_spread(alpha, blank), generator=rng)
     return (drawn * beta).to(blank.dtype)
+
+
+def chisquare(blank: Tensor, rng: Generator, df: Parameter) -> Tensor:
+    """Draw sums of the squares of `df` standard normal values."""
+    return gamma(blank, rng, df / 2, 2.0)
 
 
 def beta(blank: Tensor, rng: Generator, a: Parameter, b: Parameter) -> Tensor:
     """Draw the share of one of two gamma variables in their sum."""
-    first, second = gamma(blank, rng, a, 1), gamma(blank, rng, b, 1)
+    first, second = gamma(blank, rng, a, 1.0), gamma(blank, rng, b, 1.0)
     return first / (first + second)
 
 
 def poisson(blank: Tensor, rng: Generator, lam: Parameter) -> Tensor:
     """Draw counts of mean `lam`."""
-    return torch.poisson(spread(lam, blank), generator=rng)
+    return torch.poisson(_spread(lam, blank), generator=rng).to(blank.dtype)
 
 
 def negative_binomial(blank: Tensor, rng: Generator, k: Parameter, p: Parameter) -> Tensor:
     """Draw the failures before the k-th success of chance `p`: Poisson with a gamma rate."""
-    return torch.poisson(gamma(blank, rng, k, (1 - p) / p), generator=rng)
+    rate: Tensor = torch._standard_gamma(_spread(k, blank), generator=rng) * ((1 - p) / p)
+    return torch.poisson(rate, generator=rng).to(blank.dtype)
 
 
 def generalized_negative_binomial(
     blank: Tensor, rng: Generator, mu: Parameter, alpha: Parameter
 ) -> Tensor:
     """Draw counts of mean `mu` and variance mu + alpha * mu**2; `alpha` 0 is Poisson itself."""
-    mean, excess = spread(mu, blank), spread(alpha, blank)
+    mean, excess = _spread(mu, blank), _spread(alpha, blank)
     shape = torch.where(excess > 0, 1 / excess, 1)
     rate = torch._standard_gamma(shape, generator=rng) * excess * mean
-    return torch.poisson(torch.where(excess > 0, rate, mean), generator=rng)
+    return torch.poisson(torch.where(excess > 0, rate, mean), generator=rng).to(blank.dtype)
+
+
+# Whole numbers, classes and orders
 
 
 def integers(shape: Shape, low: int, high: int, dtype: torch.dtype, rng: Generator) -> Tensor:
@@ -124,9 +138,37 @@ def integers(shape: Shape, low: int, high: int, dtype: torch.dtype, rng: Generat
     )
 
 
+def check_chances(chances: Tensor) -> None:
+    """Raise unless every row along the last axis holds chances: none negative, their sum 1."""
+    total = chances.sum(-1, dtype=torch.float64)
+    slack = 1e-2 if chances.element_size() < 4 else 1e-3
+    unfit = (chances < 0).any(-1) | ~((total - 1).abs() <= slack)
+    if bool(unfit.any()):
+        row = chances[unfit.nonzero()[0].unbind()]
+        raise ArgumentError(
+            f"chances are not negative and sum to 1, unlike {row.tolist()[:8]}, whose sum is "
+            f"{float(row.sum()):g}; divide by the sum, or use softmax"
+        )
+
+
 def categories(chances: Tensor, count: int, rng: Generator) -> Tensor:
     """Draw `count` class numbers for each row of chances: shape (rows, count)."""
     return torch.multinomial(chances, count, replacement=True, generator=rng)
+
+
+def class_counts(chances: Tensor, draws: int, rows: int, rng: Generator) -> Tensor:
+    """Count how often each class comes in `draws` draws: shape (rows, classes), int64.
+
+    One class after another: binomial among the draws that the classes before it left over.
+    """
+    left = torch.full((rows,), float(draws), dtype=torch.float64, device=chances.device)
+    exact = chances.double()
+    share = (exact / exact.flip(0).cumsum(0).flip(0)).nan_to_num(0.0).clamp(0, 1)
+    counts = []
+    for chance in share[:-1]:
+        counts.append(torch.binomial(left, chance.expand(rows), generator=rng))
+        left = left - counts[-1]
+    return torch.stack([*counts, left], -1).long()
 
 
 def permuted(data: Tensor, rng: Generator) -> Tensor:

@@ -1,85 +1,166 @@
-"""nd.random: `shape` values for each element of the parameters, or an array (1,) without either."""
+"""nd.random: `shape` values for each element of the parameters, or an array (1,) without either.
+
+The functions of `nd.random` take numbers or arrays, as `nd.random_*` and `nd.sample_*` do here;
+those two differ from it in the names and the order of their parameters. No gradients reach the
+parameters, as in MXNet: what is drawn counts as given.
+"""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
-from regluon.base import MXNetError
+from regluon.base import ArgumentError, DTypeError, MXNetError
 from regluon.ops import distributions
 from regluon.ops.calling import by_name
 from regluon.ops.create import CPU, Shape
-from regluon.ops.distributions import Draw, Parameter, draw_nd, nd_shape
-from regluon.ops.dtype import torch_dtype
+from regluon.ops.distributions import check_chances
+from regluon.ops.draw import (
+    ND,
+    REQUIRED,
+    RISING,
+    Distribution,
+    above_zero,
+    chance,
+    check_conditions,
+    float_dtype,
+    nd_shape,
+    not_negative,
+    register_draw,
+    register_like,
+)
+from regluon.ops.dtype import dtype_name, torch_dtype
 from regluon.ops.infer import same
 from regluon.ops.registry import Spec, register
 
 
-def _infer(
-    *parameters: Any, shape: Shape | None = None, dtype: Any = None, **rest: Any
+_NORMAL = Distribution(distributions.normal, not_negative(1))
+
+
+class _Row(NamedTuple):
+    """A distribution: its parameters in `nd.random` and `nd.random_*`, names in `nd.sample_*`."""
+
+    name: str
+    distribution: Distribution
+    parameters: dict[str, float]
+    sample: tuple[str, ...]
+    doc: str
+
+
+_ROWS = [
+    _Row(
+        "uniform",
+        Distribution(distributions.uniform, (RISING,)),
+        {"low": 0, "high": 1},
+        ("low", "high"),
+        "Draw evenly from [{0}, {1}).",
+    ),
+    _Row(
+        "normal",
+        _NORMAL,
+        {"loc": 0, "scale": 1},
+        ("mu", "sigma"),
+        "Draw normal values with mean {0} and standard deviation {1}.",
+    ),
+    _Row(
+        "exponential",
+        Distribution(distributions.exponential_by_rate, above_zero(0)),
+        {"lam": 1},
+        ("lam",),
+        "Draw exponentially distributed values of rate {0}: their mean is 1 / {0}.",
+    ),
+    _Row(
+        "gamma",
+        Distribution(distributions.gamma, above_zero(0, 1)),
+        {"alpha": 1, "beta": 1},
+        ("alpha", "beta"),
+        "Draw gamma distributed values with shape {0} and scale {1}; the mean is {0} * {1}.",
+    ),
+    _Row(
+        "poisson",
+        Distribution(distributions.poisson, not_negative(0)),
+        {"lam": 1},
+        ("lam",),
+        "Draw Poisson distributed counts of mean {0}, as floats.",
+    ),
+    _Row(
+        "negative_binomial",
+        Distribution(distributions.negative_binomial, (*above_zero(0), *chance(1, positive=True))),
+        {"k": 1, "p": 1},
+        ("k", "p"),
+        "Draw numbers of failures before the {0}-th success, each success of chance {1}.",
+    ),
+    _Row(
+        "generalized_negative_binomial",
+        Distribution(distributions.generalized_negative_binomial, not_negative(0, 1)),
+        {"mu": 1, "alpha": 1},
+        ("mu", "alpha"),
+        "Draw counts of mean {0} and variance {0} + {1} * {0}**2.",
+    ),
+]
+
+_SCALED = _Row(
+    "exponential",
+    Distribution(distributions.exponential, not_negative(0)),
+    {"scale": 1},
+    (),
+    "Draw exponentially distributed values of mean {0}.",
+)
+
+for _row in _ROWS:
+    _name, _own = _row.name, _SCALED if _row.name == "exponential" else _row
+    _short = _name if _name in ("uniform", "normal") else ""
+    register_draw(
+        f"{_name}_nd",
+        _own.distribution,
+        _own.parameters,
+        ND,
+        ("shape", "dtype", "device"),
+        _own.doc,
+        also={"nd.random": _name},
+        differentiable="",
+    )
+    register_draw(
+        f"random_{_name}",
+        _row.distribution,
+        _row.parameters,
+        ND,
+        ("shape", "device", "dtype"),
+        _row.doc,
+        nd=f"random_{_name} {_short}",
+        symbol=f"_random_{_name}",
+        differentiable="",
+    )
+    register_draw(
+        f"sample_{_name}",
+        _row.distribution,
+        dict.fromkeys(_row.sample, REQUIRED),
+        ND,
+        ("shape", "dtype"),
+        f"{_row.doc[:-1]}; `shape` values for each element of the parameters.",
+        nd=f"sample_{_name}",
+        symbol=f"_sample_{_name}",
+        differentiable="",
+    )
+    register_like(
+        f"{_name}_like",
+        _row.distribution,
+        _row.parameters,
+        f"{_row.doc[:-1]}; in the shape and dtype of `data`.",
+        also={"nd.random": f"{_name}_like"},
+        symbol=f"_random_{_name}_like",
+    )
+
+
+def _randn_infer(
+    shape: Shape = (), loc: float = 0, scale: float = 1, dtype: Any = None
 ) -> tuple[Spec, ...]:
-    return (Spec(nd_shape(parameters, shape), torch_dtype(dtype or "float32")),)
+    check_conditions(_NORMAL.conditions, ("loc", "scale"), (loc, scale))
+    return (Spec(nd_shape((), shape), float_dtype(dtype)),)
 
 
-def _draw(
-    draw: Draw,
-    parameters: tuple[Parameter, ...],
-    shape: Shape | None,
-    dtype: Any,
-    device: torch.device,
-    generator: Generator,
-) -> Tensor:
-    full = nd_shape(parameters, shape)
-    blank = torch.empty(full, dtype=torch_dtype(dtype or "float32"), device=device)
-    return draw_nd(draw, parameters, blank, generator)
-
-
-@register(
-    _infer,
-    nd="uniform random_uniform sample_uniform",
-    also={"nd.random": "uniform"},
-    symbol="_random_uniform",
-    differentiable="",
-)
-def uniform_nd(
-    low: Parameter = 0,
-    high: Parameter = 1,
-    shape: Shape | None = None,
-    dtype: Any = None,
-    device: torch.device = CPU,
-    *,
-    generator: Generator,
-) -> Tensor:
-    """Draw evenly from [low, high): `shape` values for each element of `low` and `high`."""
-    return _draw(distributions.uniform, (low, high), shape, dtype, device, generator)
-
-
-@register(
-    _infer,
-    nd="normal random_normal sample_normal",
-    also={"nd.random": "normal"},
-    symbol="_random_normal",
-    differentiable="",
-)
-def normal_nd(
-    loc: Parameter = 0,
-    scale: Parameter = 1,
-    shape: Shape | None = None,
-    dtype: Any = None,
-    device: torch.device = CPU,
-    *,
-    generator: Generator,
-) -> Tensor:
-    """Draw normal values with mean `loc` and standard deviation `scale`."""
-    return _draw(distributions.normal, (loc, scale), shape, dtype, device, generator)
-
-
-@register(
-    lambda shape=(), dtype=None, **rest: _infer(shape=shape, dtype=dtype),
-    also={"nd.random": "randn"},
-    differentiable="",
-)
+@register(_randn_infer, also={"nd.random": "randn"}, differentiable="")
 @by_name
 def randn_nd(
     *shape: int,
@@ -89,134 +170,54 @@ def randn_nd(
     device: torch.device = CPU,
     generator: Generator,
 ) -> Tensor:
-    """Draw normal values: `randn(2, 3)` has shape (2, 3)."""
-    return _draw(distributions.normal, (loc, scale), shape, dtype, device, generator)
+    """Draw normal values of mean `loc` and deviation `scale`: `randn(2, 3)` has shape (2, 3)."""
+    ((full, kind),) = _randn_infer(shape, loc, scale, dtype)
+    return distributions.normal(torch.empty(full, dtype=kind, device=device), generator, loc, scale)
 
 
-@register(
-    _infer,
-    nd="random_exponential",
-    also={"nd.random": "exponential"},
-    symbol="_random_exponential",
-    differentiable="",
-)
-def exponential_nd(
-    scale: Parameter = 1,
-    shape: Shape | None = None,
-    dtype: Any = None,
-    device: torch.device = CPU,
-    *,
-    generator: Generator,
-) -> Tensor:
-    """Draw exponentially distributed values of mean `scale`."""
-    return _draw(distributions.exponential, (scale,), shape, dtype, device, generator)
+def integer_range(low: int, high: int, size: tuple[int, ...], dtype: Any) -> tuple[Spec, ...]:
+    """Return the shape and dtype of whole numbers to be drawn, or raise if there are none."""
+    if not low < high:
+        raise ArgumentError(f"there are no whole numbers from {low} to {high} - 1")
+    found = torch_dtype(dtype)
+    if found.is_floating_point or found is torch.bool:
+        raise DTypeError(f"whole numbers need an integer dtype, not {dtype_name(found)}")
+    return (Spec(size, found),)
 
 
-@register(
-    _infer,
-    nd="random_gamma sample_gamma",
-    also={"nd.random": "gamma"},
-    symbol="_random_gamma",
-    differentiable="",
-)
-def gamma_nd(
-    alpha: Parameter = 1,
-    beta: Parameter = 1,
-    shape: Shape | None = None,
-    dtype: Any = None,
-    device: torch.device = CPU,
-    *,
-    generator: Generator,
-) -> Tensor:
-    """Draw gamma distributed values with shape `alpha` and scale `beta` (mean alpha * beta)."""
-    return _draw(distributions.gamma, (alpha, beta), shape, dtype, device, generator)
-
-
-@register(
-    _infer,
-    nd="random_poisson sample_poisson",
-    also={"nd.random": "poisson"},
-    symbol="_random_poisson",
-    differentiable="",
-)
-def poisson_nd(
-    lam: Parameter = 1,
-    shape: Shape | None = None,
-    dtype: Any = None,
-    device: torch.device = CPU,
-    *,
-    generator: Generator,
-) -> Tensor:
-    """Draw Poisson distributed counts of mean `lam`, as floats."""
-    return _draw(distributions.poisson, (lam,), shape, dtype, device, generator)
-
-
-@register(
-    _infer,
-    nd="random_negative_binomial sample_negative_binomial",
-    also={"nd.random": "negative_binomial"},
-    symbol="_random_negative_binomial",
-    differentiable="",
-)
-def negative_binomial_nd(
-    k: Parameter = 1,
-    p: Parameter = 1,
-    shape: Shape | None = None,
-    dtype: Any = None,
-    device: torch.device = CPU,
-    *,
-    generator: Generator,
-) -> Tensor:
-    """Draw numbers of failures before the k-th success, each success of chance `p`."""
-    return _draw(distributions.negative_binomial, (k, p), shape, dtype, device, generator)
-
-
-@register(
-    _infer,
-    nd="random_generalized_negative_binomial sample_generalized_negative_binomial",
-    also={"nd.random": "generalized_negative_binomial"},
-    symbol="_random_generalized_negative_binomial",
-    differentiable="",
-)
-def generalized_negative_binomial_nd(
-    mu: Parameter = 1,
-    alpha: Parameter = 1,
-    shape: Shape | None = None,
-    dtype: Any = None,
-    device: torch.device = CPU,
-    *,
-    generator: Generator,
-) -> Tensor:
-    """Draw counts of mean `mu` and variance mu + alpha * mu**2."""
-    draw = distributions.generalized_negative_binomial
-    return _draw(draw, (mu, alpha), shape, dtype, device, generator)
-
-
-def _integer_infer(
-    shape: Shape | None = None, dtype: Any = "int32", **rest: Any
+def _randint_infer(
+    low: int, high: int, shape: Shape | None = None, dtype: Any = None
 ) -> tuple[Spec, ...]:
-    return _infer(shape=shape, dtype=dtype or "int32")
+    return integer_range(low, high, nd_shape((), shape), dtype or "int32")
 
 
-@register(
-    _integer_infer,
-    nd="random_randint",
-    also={"nd.random": "randint"},
-    symbol="_random_randint",
-    differentiable="",
-)
+@register(_randint_infer, also={"nd.random": "randint"}, differentiable="")
 def randint_nd(
     low: int,
     high: int,
     shape: Shape | None = None,
-    dtype: Any = "int32",
+    dtype: Any = None,
     device: torch.device = CPU,
     *,
     generator: Generator,
 ) -> Tensor:
     """Draw whole numbers from `low` to `high - 1`; int32 by default."""
-    full = nd_shape((), shape)
-    return distributions.integers(full, low, high, torch_dtype(dtype or "int32"), generator)
+    ((full, kind),) = _randint_infer(low, high, shape, dtype)
+    return distributions.integers(full, low, high, kind, generator)
+
+
+@register(_randint_infer, nd="random_randint", symbol="_random_randint", differentiable="")
+def random_randint(
+    low: int,
+    high: int,
+    shape: Shape | None = None,
+    device: torch.device = CPU,
+    dtype: Any = None,
+    *,
+    generator: Generator,
+) -> Tensor:
+    """Draw whole numbers from `low` to `high - 1`; int32 by default."""
+    return randint_nd(low, high, shape, dtype, device, generator=generator)
 
 
 def _categories_infer(
@@ -236,7 +237,6 @@ def _categories_shape(data: Tensor | Spec, shape: Shape | None) -> tuple[int, ..
     nd="sample_multinomial",
     also={"nd.random": "multinomial"},
     symbol="_sample_multinomial",
-    differentiable="",
 )
 def multinomial_nd(
     data: Tensor,
@@ -249,14 +249,19 @@ def multinomial_nd(
     """Draw class numbers with the chances in the last axis of `data`, which sum to 1.
 
     The result has the shape of the other axes and then `shape`. With `get_prob` the logarithm of
-    the chance of each class drawn comes second.
+    the chance of each class drawn comes second, and has a gradient: REINFORCE (Williams 1992)
+    multiplies it by the reward.
+
+    >>> nd.random.multinomial(nd.array([[0, 1], [1, 0]]), shape=3).asnumpy().tolist()
+    [[1, 1, 1], [0, 0, 0]]
     """
     if data.dim() == 0:
         raise MXNetError("multinomial needs at least one axis of chances")
     full = _categories_shape(data, shape)
     rows = data.reshape(-1, data.shape[-1])
+    check_chances(rows.detach())
     count = math.prod(full) // max(len(rows), 1)
-    drawn = distributions.categories(rows, count, generator)
+    drawn = distributions.categories(rows.detach(), count, generator)
     classes = drawn.reshape(full).to(torch_dtype(dtype))
     if not get_prob:
         return classes
@@ -265,71 +270,9 @@ def multinomial_nd(
 
 @register(same, nd="shuffle", also={"nd.random": "shuffle"}, symbol="_shuffle", differentiable="")
 def shuffle_nd(data: Tensor, *, generator: Generator) -> Tensor:
-    """Return the rows of `data` in random order."""
+    """Return the rows of `data` in random order.
+
+    >>> sorted(nd.random.shuffle(nd.array([1, 2, 3])).asnumpy().tolist())
+    [1.0, 2.0, 3.0]
+    """
     return distributions.permuted(data, generator)
-
-
-@register(
-    same,
-    nd="random_uniform_like uniform_like",
-    also={"nd.random": "uniform_like"},
-    symbol="_random_uniform_like",
-    differentiable="",
-)
-def uniform_like(
-    data: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator
-) -> Tensor:
-    """Draw evenly from [low, high), in the shape and dtype of `data`."""
-    return distributions.uniform(torch.empty_like(data), generator, low, high)
-
-
-@register(
-    same,
-    nd="random_normal_like normal_like",
-    also={"nd.random": "normal_like"},
-    symbol="_random_normal_like",
-    differentiable="",
-)
-def normal_like(
-    data: Tensor, loc: float = 0.0, scale: float = 1.0, *, generator: Generator
-) -> Tensor:
-    """Draw normal values of mean `loc` and deviation `scale`, in the shape and dtype of `data`."""
-    return distributions.normal(torch.empty_like(data), generator, loc, scale)
-
-
-@register(
-    same,
-    nd="random_exponential_like",
-    also={"nd.random": "exponential_like"},
-    symbol="_random_exponential_like",
-    differentiable="",
-)
-def exponential_like(data: Tensor, lam: float = 1.0, *, generator: Generator) -> Tensor:
-    """Draw exponentially distributed values of rate `lam`, in the shape and dtype of `data`."""
-    return distributions.exponential(torch.empty_like(data), generator, 1 / lam)
-
-
-@register(
-    same,
-    nd="random_gamma_like",
-    also={"nd.random": "gamma_like"},
-    symbol="_random_gamma_like",
-    differentiable="",
-)
-def gamma_like(
-    data: Tensor, alpha: float = 1.0, beta: float = 1.0, *, generator: Generator
-) -> Tensor:
-    """Draw gamma values with shape `alpha` and scale `beta`, in the shape and dtype of `data`."""
-    return distributions.gamma(torch.empty_like(data), generator, alpha, beta)
-
-
-@register(
-    same,
-    nd="random_poisson_like",
-    also={"nd.random": "poisson_like"},
-    symbol="_random_poisson_like",
-    differentiable="",
-)
-def poisson_like(data: Tensor, lam: float = 1.0, *, generator: Generator) -> Tensor:
-    """Draw Poisson distributed counts of mean `lam`, in the shape and dtype of `data`."""
-    return distributions.poisson(torch.empty_like(data), generator, lam)

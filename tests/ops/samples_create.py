@@ -1,4 +1,4 @@
-"""Samples of arrays from nothing, and of the random operators (compared in shape and dtype)."""
+"""Samples of arrays from nothing."""
 
 import numpy as onp
 
@@ -7,13 +7,9 @@ from tests.ops.samples import Sample, floats, ints
 
 A = floats(2, 3)
 I32 = ints(2, 3)
-LOW, HIGH = floats(3, low=0, high=1), floats(3, low=2, high=3)
-CHANCES = onp.asarray([[0.25, 0.5, 0.25], [0.0, 1.0, 0.0]], "float32")
 
 EMPTY_SHAPE = "MXNet's nd has neither scalars nor empty arrays unless np shapes are on"
 REVERSED = "MXNet refuses a range without elements; we return an empty array"
-MISSING = "MXNet 1.9.1 does not have this function; we follow NumPy"
-NUMBERS = "MXNet refuses a list for p; we take any sequence"
 
 
 def plain() -> list[Sample]:
@@ -94,104 +90,4 @@ def sequences() -> list[Sample]:
     ]
 
 
-def nd_random() -> list[Sample]:
-    found = [
-        Sample("nd.random.randn", (2, 3)),
-        Sample("nd.random.randn", (4,), {"loc": 5, "scale": 2, "dtype": "float64"}),
-        Sample("nd.random.randint", (0, 5)),
-        Sample("nd.random.randint", (0, 5), {"shape": (2, 3), "dtype": "int64"}),
-        Sample("nd.random.multinomial", (CHANCES,)),
-        Sample("nd.random.multinomial", (CHANCES[0],)),
-        Sample("nd.random.multinomial", (CHANCES, (4, 2))),
-        Sample("nd.random.multinomial", (CHANCES, 2, True), {"dtype": "float64"}),
-        Sample("nd.random.shuffle", (A,)),
-        Sample("nd.random.uniform_like", (A.astype("float64"),)),
-        Sample("nd.random.normal_like", (A,), {"loc": 1.0, "scale": 2.0}),
-        Sample("nd.random.exponential_like", (A,), {"lam": 2.0}),
-        Sample("nd.random.gamma_like", (A,), {"alpha": 2.0, "beta": 2.0}),
-        Sample("nd.random.poisson_like", (A,), {"lam": 2.0}),
-    ]
-    two = ("uniform", "normal", "gamma", "negative_binomial", "generalized_negative_binomial")
-    for name in two:
-        chances = name == "negative_binomial"  # whose second parameter is a chance
-        second = (LOW * 0.5 + 0.25) if chances else HIGH
-        found += [
-            Sample(f"nd.random.{name}"),
-            Sample(
-                f"nd.random.{name}", (1, 0.75 if chances else 1.5, (2, 3)), {"dtype": "float64"}
-            ),
-            Sample(f"nd.random.{name}", (HIGH, second)),
-            Sample(f"nd.random.{name}", (HIGH, second), {"shape": (2, 2)}),
-        ]
-    for name in ("exponential", "poisson"):
-        found += [
-            Sample(f"nd.random.{name}"),
-            Sample(f"nd.random.{name}", (2.0, 3)),
-            Sample(f"nd.random.{name}", (HIGH, (2, 2))),
-        ]
-    return [
-        Sample(s.call, s.args, s.attrs, grad=False, random=True, id=s.id, error=s.error)
-        for s in found
-    ]
-
-
-def np_random() -> list[Sample]:
-    both = [
-        Sample(f"np.random.{name}", args, attrs, grad=False, random=True)
-        for name in ("uniform", "normal")
-        for args, attrs in [
-            ((), {}),
-            ((0.0, 1.0), {"size": 3}),
-            ((1, 2, (2, 3)), {"dtype": "float64"}),
-            ((LOW, HIGH), {}),
-            ((LOW, 4.0), {"size": (2, 3)}),
-            ((LOW.reshape(3, 1), HIGH), {}),
-        ]
-    ]
-    found = [
-        Sample("np.random.normal", (0.0, -1.0), {"size": 2}, error="MXNetError"),
-        Sample("np.random.uniform", (LOW, 1.0), {"size": (2,)}, grad=False, error="ShapeError"),
-        Sample("np.random.randn", (2, 3)),
-        Sample("np.random.randn"),
-        Sample("np.random.rand", (4,)),
-        Sample("np.random.rand"),
-        Sample("np.random.randint", (5,)),
-        Sample("np.random.randint", (1, 5), {"size": (2, 3), "dtype": "int32"}),
-        Sample("np.random.choice", (5,)),
-        Sample("np.random.choice", (5, (2, 2))),
-        Sample("np.random.choice", (5, 3, False)),
-        Sample("np.random.choice", (floats(4), 3)),
-        Sample("np.random.choice", (3, 4), {"p": CHANCES[0]}),
-        Sample("np.random.choice", (3, 2), {"p": [0.25, 0.5, 0.25]}, differs=NUMBERS),
-        Sample("np.random.multinomial", (10, [0.5, 0.5])),
-        Sample("np.random.multinomial", (10, [0.5, 0.25, 0.25]), {"size": (3, 2)}),
-        Sample("np.random.exponential", (2.0,), {"size": (2, 3)}),
-        Sample("np.random.exponential", (HIGH,)),
-        Sample("np.random.gamma", (2.0, 3.0), {"size": 3}),
-        Sample("np.random.gamma", (HIGH, HIGH)),
-        Sample("np.random.beta", (1.0, 2.0), {"size": 3}),
-        Sample("np.random.shuffle", (floats(1, 3),)),
-        Sample("np.random.permutation", (4,), differs=MISSING),
-        Sample("np.random.permutation", (A,), differs=MISSING),
-        Sample("np.random.poisson", (2.0, 3), differs=MISSING),
-        Sample("npx.random.bernoulli", (0.5,), {"size": 3}),
-        Sample("npx.random.bernoulli", (), {"prob": CHANCES}),
-        Sample("npx.random.bernoulli", (), {"logit": LOW, "size": (2, 3), "dtype": "int32"}),
-        Sample("npx.random.bernoulli", (), {"size": 3}, error="MXNetError"),
-    ]
-    return both + [
-        Sample(
-            s.call,
-            s.args,
-            s.attrs,
-            grad=False,
-            random=not s.error,
-            error=s.error,
-            differs=s.differs,
-            id=s.id,
-        )
-        for s in found
-    ]
-
-
-SAMPLES = plain() + sequences() + nd_random() + np_random()
+SAMPLES = plain() + sequences()
