@@ -26,7 +26,10 @@ def one_axis(axis: int, rank: int) -> int:
     >>> one_axis(-1, 3)
     2
     """
-    return chosen_axes(rank, axis)[0]
+    axes = chosen_axes(rank, axis)
+    if len(axes) != 1:
+        raise ShapeError(f"one axis is needed here, not {axis}")
+    return axes[0]
 
 
 def as_tuple(value: Sizes | None) -> Shape:
@@ -243,10 +246,16 @@ def expand_dims(data: Tensor, axis: int) -> Tensor:
     return data.reshape(_expanded_shape(tuple(data.shape), axis))
 
 
-@register(shaped(_expanded_shape), np="expand_dims", symbol="expand_dims", view="lazy copy")
-def expand_dims_np(a: Tensor, axis: int) -> Tensor:
-    """Insert an axis of length 1 so that it becomes number `axis`."""
-    return a.reshape(_expanded_shape(tuple(a.shape), axis))
+def _expanded_np(old: Shape, axis: Sizes) -> Shape:
+    rank = len(old) + len(as_tuple(axis))
+    axes, kept = chosen_axes(rank, axis), iter(old)
+    return tuple(1 if place in axes else next(kept) for place in range(rank))
+
+
+@register(shaped(_expanded_np), np="expand_dims", symbol="expand_dims", view="lazy copy")
+def expand_dims_np(a: Tensor, axis: int | Sequence[int]) -> Tensor:
+    """Insert axes of length 1, so that they become number `axis` of the result."""
+    return a.reshape(_expanded_np(tuple(a.shape), axis))
 
 
 def _squeezed_shape(old: Shape, axis: Sizes | None = None) -> Shape:

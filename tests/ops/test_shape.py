@@ -1,5 +1,6 @@
 """Shape errors that MXNet does not survive, and shapes that only attributes decide."""
 
+import numpy
 import pytest
 import torch
 
@@ -46,3 +47,12 @@ def test_the_number_of_outputs_is_known_from_the_attributes():
         op = TABLE[name]
         assert callable(op.outputs)
         assert op.outputs(**attrs) == len(op.infer(data, **attrs))
+
+
+def test_several_axes_are_inserted_as_in_numpy_and_only_one_elsewhere() -> None:
+    x = np.ones((2, 3))
+    for axis in ((0, 2), (-1, 0), [1]):
+        assert np.expand_dims(x, axis).shape == numpy.expand_dims(x.asnumpy(), axis).shape
+    for axis in ((0, 2), None):
+        with pytest.raises(ShapeError, match="one axis is needed"):
+            nd.expand_dims(nd.ones((2, 3)), axis=axis).asnumpy()
