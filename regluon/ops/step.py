@@ -84,7 +84,10 @@ def mixed(
         if weight32.dtype != torch.float32:
             raise DTypeError(f"mp_{rule.__name__}: weight32 is float32, not {weight32.dtype}")
         result = rule(weight32, grad.float(), *others, **attrs)
-        return weight32.copy_(result).to(weight.dtype) if infer is same else result
+        if infer is not same:
+            return result
+        weight32.copy_(result)
+        return result.to(weight.dtype)
 
     fn.__name__ = f"mp_{rule.__name__}"
     fn.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

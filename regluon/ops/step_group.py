@@ -35,20 +35,7 @@ def _parted(data: Sequence[Any], size: int, count: int | None) -> list[list[Any]
     return groups
 
 
-def _sgd(
-    *data: Tensor,
-    lrs: Numbers,
-    wds: Numbers,
-    momentum: float = 0.0,
-    rescale_grad: float = 1.0,
-    clip_gradient: float = -1.0,
-    num_weights: int | None = None,
-) -> list[Tensor]:
-    """Stand for the parameters of the SGD functions, which leave some of them out."""
-    raise NotImplementedError
-
-
-def _enter_sgd(kernel: Callable[..., None], name: str, size: int, left_out: Sequence[str]) -> None:
+def _enter_sgd(kernel: Callable[..., None], name: str, size: int) -> None:
     """Register a form of SGD on lists of `size` arrays per weight.
 
     Forms `mp` have a float32 copy as the last state; forms `preloaded` have the arrays of all
@@ -71,11 +58,15 @@ def _enter_sgd(kernel: Callable[..., None], name: str, size: int, left_out: Sequ
         else:
             masters = [weight.clone() for weight in weights]
         kernel(masters, grads, *states, **attrs)
-        return [master.to(w.dtype) for master, w in zip(masters, weights, strict=True)]
+        return [m.to(w.dtype, copy=mixed) for m, w in zip(masters, weights, strict=True)]
 
-    own = inspect.signature(_sgd)
-    kept = [p for p in own.parameters.values() if p.name not in left_out]
-    fn.__signature__ = own.replace(parameters=kept)  # type: ignore[attr-defined]
+    read = inspect.signature(fn).parameters
+    own = [p.replace(kind=p.KEYWORD_ONLY) for p in inspect.signature(kernel).parameters.values()]
+    given = ("weights", "grads", "moms", *(("lrs", "wds") if preloaded else ()))
+    attrs = [parameter for parameter in own if parameter.name not in given]
+    fn.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [read["data"], *attrs, read["num_weights"]]
+    )
     fn.__name__ = f"{name}_list"
     states = " `mom`," * ("mom" in name) + " `weight32`," * mixed
     rates = "; the last two are all `lrs` and all `wds`" if preloaded else ""
@@ -86,11 +77,11 @@ def _enter_sgd(kernel: Callable[..., None], name: str, size: int, left_out: Sequ
     )(fn)  # fmt: skip
 
 
-for _prefix, _rates in (("", ()), ("preloaded_", ("lrs", "wds"))):
+for _prefix in ("", "preloaded_"):
     for _mp, _more in (("", 0), ("mp_", 1)):
         _multi = f"{_prefix}multi_{_mp}sgd"
-        _enter_sgd(multi_sgd_update, f"{_multi}_update", 2 + _more, ("momentum", *_rates))
-        _enter_sgd(multi_sgd_mom_update, f"{_multi}_mom_update", 3 + _more, _rates)
+        _enter_sgd(multi_sgd_update, f"{_multi}_update", 2 + _more)
+        _enter_sgd(multi_sgd_mom_update, f"{_multi}_mom_update", 3 + _more)
 
 
 def _one_each(weights: Sequence[Spec], *others: Any, **attrs: Any) -> tuple[Spec, ...]:
@@ -114,10 +105,9 @@ def _enter_contrib(rule: Callable[..., list[Tensor]]) -> None:
     ) -> list[Tensor]:
         grads = [grad.float() for grad in grads]
         new = rule(weights32, grads, mean, var, *rest, **attrs)
-        return [
-            master.copy_(result).to(weight.dtype)
-            for weight, master, result in zip(weights, weights32, new, strict=True)
-        ]
+        for master, result in zip(weights32, new, strict=True):
+            master.copy_(result)
+        return [result.to(weight.dtype) for weight, result in zip(weights, new, strict=True)]
 
     name = rule.__name__
     fn.__name__ = name.replace("multi_", "multi_mp_")
