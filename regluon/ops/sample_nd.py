@@ -276,3 +276,37 @@ def shuffle_nd(data: Tensor, *, generator: Generator) -> Tensor:
     [1.0, 2.0, 3.0]
     """
     return distributions.permuted(data, generator)
+
+
+def _zipfian_infer(true_classes: Any, *, num_sampled: int, range_max: int) -> tuple[Spec, ...]:
+    check_conditions(above_zero(0, 1), ("num_sampled", "range_max"), (num_sampled, range_max))
+    drawn = (num_sampled,)
+    return (
+        Spec(drawn, torch.int64),
+        Spec(tuple(true_classes.shape), torch.float64),
+        Spec(drawn, torch.float64),
+    )
+
+
+@register(_zipfian_infer, also={"nd.contrib": "rand_zipfian"}, outputs=3, differentiable="")
+def rand_zipfian(
+    true_classes: Tensor, num_sampled: int, range_max: int, *, generator: Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw classes below `range_max`, frequent ones first: for sampled softmax.
+
+    Class k has the chance log((k + 2) / (k + 1)) / log(range_max + 1). The second and third results
+    say how often each of `true_classes`, and each class drawn, is expected among `num_sampled`.
+
+    >>> nd.contrib.rand_zipfian(nd.array([3]), 4, 5)[0].shape
+    (4,)
+    """
+    _zipfian_infer(true_classes, num_sampled=num_sampled, range_max=range_max)
+    width = math.log(range_max + 1)
+    blank = torch.empty(num_sampled, dtype=torch.float64, device=true_classes.device)
+    drawn = (blank.uniform_(0, width, generator=generator).exp() - 1).long() % range_max
+
+    def expected(classes: Tensor) -> Tensor:
+        exact = classes.double()
+        return ((exact + 2) / (exact + 1)).log() / width * num_sampled
+
+    return drawn, expected(true_classes), expected(drawn)

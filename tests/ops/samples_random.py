@@ -93,6 +93,8 @@ def nd_random() -> list[Sample]:
         drawn("nd.sample_multinomial", CHANCES, shape=2),
         drawn("nd.random.shuffle", A),
         drawn("nd.shuffle", A),
+        drawn("nd.contrib.rand_zipfian", HIGH, 4, 5),
+        drawn("nd.contrib.rand_zipfian", HIGH, 4, 0, error="ArgumentError", differs=UNCHECKED),
     ]
 
 

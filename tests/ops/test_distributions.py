@@ -224,6 +224,17 @@ def test_vectors_have_the_mean_and_the_covariance():
         mx.np.random.multivariate_normal(mx.np.zeros(3), covariance).wait_to_read()
 
 
+def test_frequent_classes_come_first_and_expected_counts_are_told():
+    mx.random.seed(6)
+    drawn, true, sampled = mx.nd.contrib.rand_zipfian(mx.nd.array([0, 3]), COUNT, 50)
+    classes = torch.from_numpy(drawn.asnumpy())
+    assert chi_square(classes, lambda k: torch.log((k + 2) / (k + 1)) / math.log(51)) < 3.5
+    share = onp.log([2 / 1, 5 / 4]) / math.log(51)
+    assert true.asnumpy() == pytest.approx(COUNT * share)
+    zeros = sampled.asnumpy()[drawn.asnumpy() == 0]
+    assert zeros == pytest.approx(COUNT * share[0])
+
+
 # What one draw is as a function of its parameters, where gradients flow: (call, parameters, the
 # derivatives by the parameters, given the value).
 SMOOTH = [
