@@ -298,3 +298,36 @@ def test_views_are_heads_under_every_engine() -> None:
         head.backward()
         wanted = [[2, 2], [2, 2]] if head.ndim == 1 else [[2, 2], [0, 0]]
         assert x.grad.asnumpy().tolist() == wanted
+
+
+def test_heads_on_several_contexts_are_passes_of_their_own_unless_a_graph_joins_them() -> None:
+    seen: list[str] = []
+    engine = mx.engine.get()
+    x, y = nd.array([2.0], ctx=mx.cpu(0)), nd.array([3.0], ctx=mx.cpu(1))
+    for array in (x, y):
+        array.attach_grad()
+    engine.observe(lambda event: seen.append(event.name))
+    try:
+        for joined, passes in ((False, 2), (True, 1)):
+            with autograd.record():
+                other = x.as_in_context(mx.cpu(1)) if joined else y
+                heads = [x * x, other * y]
+            autograd.backward(heads)
+            nd.waitall()
+            assert seen.count("backward") == passes
+            seen.clear()
+            assert x.grad.item() == (7 if joined else 4)
+            assert y.grad.item() == (2 if joined else 6)
+    finally:
+        engine.observe(None)
+
+
+def test_several_heads_are_checked_before_any_pass_begins() -> None:
+    x = nd.array([2.0])
+    x.attach_grad()
+    with autograd.record():
+        y = x * x
+    with pytest.raises(mx.MXNetError, match="cannot differentiate"):
+        autograd.backward([y, nd.ones((1,), ctx=mx.cpu(1))])
+    y.backward()
+    assert x.grad.item() == 4

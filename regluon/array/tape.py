@@ -113,8 +113,32 @@ def backward(
     retain_graph: bool = False,
     train_mode: bool = True,
 ) -> None:
-    """Queue the backward pass of `heads`; gradients of leaves are ready when it is finished."""
+    """Queue the backward pass of `heads`; gradients of leaves are ready when it is finished.
+
+    Heads on several contexts that have no graph in common are as many passes, at the same time.
+    """
     nodes = _checked_graph(heads, head_grads, train_mode)
+    for part, graph in _apart(heads, nodes):
+        _queue_backward(
+            [heads[i] for i in part], [head_grads[i] for i in part], graph, retain_graph
+        )
+
+
+def _apart(
+    heads: Sequence[Handle], nodes: list[Node]
+) -> Iterable[tuple[Sequence[int], list[Node]]]:
+    """Divide the places of heads by context, with the nodes of each, if no node is in two parts."""
+    places = range(len(heads))
+    homes = {head._ctx: None for head in heads}
+    parts = [[i for i in places if heads[i]._ctx is ctx] for ctx in homes]
+    graphs = [_graph([heads[i] for i in part]) for part in parts] if len(parts) > 1 else []
+    shared = not graphs or sum(map(len, graphs)) > len(nodes)
+    return [(places, nodes)] if shared else zip(parts, graphs, strict=True)
+
+
+def _queue_backward(
+    heads: Sequence[Handle], head_grads: Sequence[Any], nodes: Sequence[Node], retain_graph: bool
+) -> None:
     leaves = [node for node in nodes if isinstance(node, Leaf)]
     grads = [leaf.grad for leaf in leaves if leaf.grad is not None]
     scope = _scope(nodes)
