@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from regluon.base import MXNetError
 from regluon.context import Context
 from regluon.engine.engine import Var
+from regluon.engine.streams import synchronize
 from regluon.ops.registry import Spec, spec_of
 
 
@@ -112,6 +114,7 @@ class Handle(Var):
     __slots__ = ("_ctx", "_data", "_graph", "_node", "_shares", "_spec", "_view")
 
     def __init__(self, data: Tensor | None, ctx: Context, spec: Spec | None = None) -> None:
+        self.mark = None
         self.writer = None
         self.readers = None
         self.error = None
@@ -132,7 +135,7 @@ class Handle(Var):
 
     def settled(self) -> bool:
         """Say whether the value is there: no unfinished task writes it, none failed to."""
-        if self.writer is not None or self.error is not None:
+        if self.writer is not None or self.error is not None or self.mark is not None:
             return False
         view = self._view
         return view is None or (view.base.writer is None and view.base.error is None)
@@ -146,7 +149,7 @@ class Handle(Var):
 
     def ready(self, limit: int) -> Tensor | None:
         """Return the plain tensor if it is there and has at most `limit` elements."""
-        if self.writer is not None or self.error is not None:
+        if self.writer is not None or self.error is not None or self.mark is not None:
             return None
         data = self._data
         if data is None:
@@ -192,6 +195,18 @@ class Handle(Var):
     def recorded(self) -> bool:
         """Say whether gradients flow through this array when it is used under `record`."""
         return self._node is not None and not self._node.spent
+
+    def keep_for(self, stream: Any) -> None:
+        """Keep the memory of the value as long as this device stream may use it."""
+        data = self._data
+        if data is not None and data.is_cuda:
+            data.record_stream(stream)
+
+    def synchronize(self) -> None:
+        """Return when the device has done the work that was queued for the value."""
+        super().synchronize()
+        if self._ctx.device_type == "gpu":
+            synchronize(self._ctx.device)
 
     def make_contiguous(self) -> Tensor:
         """Bring the storage into row-major order, values and gradient identity unchanged."""

@@ -20,17 +20,20 @@ class Var:
     `writer` is the unfinished task that will write it, `readers` are the unfinished tasks that
     read it since, `error` is the failure that made its value unusable. `version` counts the writes
     in place at the time they were issued, and `site` is the line that issued the last of them.
+    `mark` is the place in a device stream behind which it may be used.
     """
 
-    __slots__ = ("__weakref__", "error", "readers", "site", "version", "writer")
+    __slots__ = ("__weakref__", "error", "mark", "readers", "site", "version", "writer")
 
     writer: Any
     readers: "set[Any] | None"
     error: BaseException | None
     version: int
     site: str | None
+    mark: Any
 
     def __init__(self) -> None:
+        self.mark = None
         self.writer = None
         self.readers = None
         self.error = None
@@ -50,6 +53,14 @@ class Var:
 
     def own_storage(self) -> None:
         """Copy what is shared with another variable."""
+
+    def keep_for(self, stream: Any) -> None:
+        """Keep the memory of the value as long as this device stream may use it."""
+
+    def synchronize(self) -> None:
+        """Return when the device has done the work that was queued for the value."""
+        if self.mark is not None:
+            self.mark.synchronize()
 
 
 class Event(NamedTuple):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from regluon.engine.engine import Var, meets
+from regluon.engine.streams import Stream
 from regluon.engine.task import Task
 
 
@@ -37,10 +38,23 @@ class Lane:
     `blocked`: another one takes its place, so that the value can be computed.
     """
 
-    __slots__ = ("blocked", "computes", "idle", "last", "limit", "name", "ready", "workers")
+    __slots__ = (
+        "blocked",
+        "computes",
+        "idle",
+        "last",
+        "limit",
+        "name",
+        "ready",
+        "stream",
+        "workers",
+    )
 
-    def __init__(self, name: str, limit: int, *, computes: bool) -> None:
+    def __init__(
+        self, name: str, limit: int, *, computes: bool, stream: Stream | None = None
+    ) -> None:
         self.name = name
+        self.stream = stream
         self.limit = limit
         self.computes = computes
         self.ready: list[Task] = []  # a heap: priority first, then age
@@ -57,6 +71,27 @@ class Lane:
         """Give the task that is to run next."""
         return heapq.heappop(self.ready)
 
+    def run(self, task: Task) -> None:
+        """Do the work of a task, on the lane's stream if it has one, behind other streams' work."""
+        fn, stream = task.fn, self.stream
+        assert fn is not None
+        used = (*task.reads, *task.writes)
+        for var in used:
+            if var.mark is not None:
+                _pass_mark(var, stream)
+        if stream is None:
+            fn()
+            return
+        if stream.beside:
+            stream.wait_for_default()
+        with stream.use():
+            fn()
+        if stream.beside:
+            event = stream.record()
+            for var in used:
+                var.mark = event
+                var.keep_for(stream.handle)
+
     @property
     def running(self) -> int:
         """The number of tasks that use this lane now."""
@@ -65,3 +100,14 @@ class Lane:
     def room(self) -> int:
         """Say how many ready tasks could start."""
         return min(len(self.ready), self.limit - self.running)
+
+
+def _pass_mark(var: Var, stream: Stream | None) -> None:
+    """Wait, on the device if possible, for the stream beside that used a variable last."""
+    if stream is None:
+        var.mark.synchronize()
+    else:
+        stream.wait(var.mark)
+        var.keep_for(stream.handle)
+    if stream is None or not stream.beside:
+        var.mark = None

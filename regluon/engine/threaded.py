@@ -10,6 +10,7 @@ from regluon.context import Context
 from regluon.engine import threads
 from regluon.engine.engine import Engine, Event, Var, free_frames, raise_all, raise_at_read
 from regluon.engine.lane import Lane, Worker
+from regluon.engine.streams import Stream, find
 from regluon.engine.task import Follower, Gate, Task
 
 
@@ -39,12 +40,14 @@ class ThreadedEngine(Engine):
         fixed: int = 0,
         max_tasks: int = 20_000,
         max_bytes: int = 0,
+        find_stream: Callable[[Context, str], Stream | None] = find,
     ) -> None:
         self.ordered = fixed > 0
         self.fixed = fixed  # threads of every task in deterministic mode, else 0
         self.max_tasks = max_tasks
         self.max_bytes = max_bytes or threads.memory() // 8
         self._given = cores
+        self._streams = find_stream
         self._current = _Current()
         self._numbers = itertools.count()
         self._reset()
@@ -110,7 +113,8 @@ class ThreadedEngine(Engine):
             computes = kind == "compute" and ctx.device_type == "cpu"
             many = computes and not self.fixed
             name = f"{ctx}" if kind == "compute" else f"{ctx} {kind}"
-            lane = Lane(name, max(self._cores, 1) if many else 1, computes=computes)
+            limit = max(self._cores, 1) if many else 1
+            lane = Lane(name, limit, computes=computes, stream=self._streams(ctx, kind))
             self._lanes[ctx, kind] = lane
         return lane
 
@@ -194,9 +198,9 @@ class ThreadedEngine(Engine):
         begin = 0.0 if observer is None else time.perf_counter()
         error = next((var.error for var in task.reads if var.error is not None), None)
         fresh = False
-        if error is None and task.fn is not None:
+        if error is None:
             try:
-                task.fn()
+                task.lane.run(task)
             except BaseException as raised:
                 error = raised
                 fresh = True
@@ -244,12 +248,14 @@ class ThreadedEngine(Engine):
                 return
             self._await((var,), readers=False)
         self._raise(var)
+        var.synchronize()
 
     def wait_to_write(self, var: Var) -> None:
         """Return when nobody reads or writes `var` any more."""
         if var.writer is not None or var.readers:
             self._await((var,), readers=True)
         self._raise(var)
+        var.synchronize()
 
     def _raise(self, var: Var) -> None:
         if var.error is None and not self._failures:
