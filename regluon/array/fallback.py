@@ -87,7 +87,7 @@ def array_function(self: Any, func: Function, types: Any, args: Any, kwargs: Any
     kind = _Family((args, kwargs))
     if name in ("shares_memory", "may_share_memory"):
         return _share_memory(*args[:2])
-    if name in OPERATORS and name not in _DIFFERENT:
+    if name in OPERATORS and name not in _DIFFERENT and kwargs.get("order") != "F":
         bound = _bound(name, args, kwargs)
         if bound is not None:
             return kind.own(OPERATORS[name](*bound[0], **bound[1]))

@@ -137,6 +137,7 @@ def test_what_our_function_lacks_is_computed_by_numpy() -> None:
     assert same(onp.add.reduce(x, axis=None, initial=3), onp.add.reduce(X, axis=None, initial=3))
     assert same(onp.maximum.accumulate(x), onp.maximum.accumulate(X))
     assert same(onp.add(x, 1, dtype="float64"), onp.add(X, 1, dtype="float64"))
+    assert same(onp.reshape(x, (3, 2), order="F"), onp.reshape(X, (3, 2), order="F"))
     assert same(onp.linalg.svd(x), onp.linalg.svd(X))
     assert same(onp.fft.fft(ours(V)), onp.fft.fft(V))
     assert onp.unique(x, return_counts=True)[1].asnumpy().tolist() == [1] * 6
