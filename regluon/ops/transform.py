@@ -10,7 +10,6 @@ from regluon.ops.bounds import check_below
 from regluon.ops.calling import register_meta
 from regluon.ops.dtype import check_floating
 from regluon.ops.infer import same
-from regluon.ops.dtype import check_floating
 from regluon.ops.registry import Spec, register
 
 
@@ -24,7 +23,6 @@ def fft(data: Tensor, compute_size: int = 128) -> Tensor:
     [[1.0, 0.0, 1.0, 0.0]]
     """
     check_floating("fft", data.dtype, half=False)
-    check_floating("fft", data.dtype, half=False)
     return torch.view_as_real(torch.fft.fft(data)).flatten(-2)
 
 
@@ -37,7 +35,6 @@ def ifft(data: Tensor, compute_size: int = 128) -> Tensor:
     >>> nd.contrib.ifft(nd.contrib.fft(nd.array([[3, 5]]))).asnumpy().tolist()
     [[6.0, 10.0]]
     """
-    check_floating("ifft", data.dtype, half=False)
     check_floating("ifft", data.dtype, half=False)
     pairs = data.unflatten(-1, (-1, 2)).contiguous()
     complex_ = torch.fft.ifft(torch.view_as_complex(pairs), norm="forward")
