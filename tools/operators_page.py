@@ -52,7 +52,6 @@ ABSENT: Reasons = (
         "nd.contrib.*Deformable* nd.contrib.*Proposal nd.contrib.PSROIPooling nd.contrib.RROIAlign",
     ),
     ("the likelihood of one point process: write it with `foreach`", "nd.contrib.hawkesll"),
-    ("candidates for a sampled softmax: from `nd.random.uniform`", "nd.contrib.rand_zipfian"),
     (
         "a backward kernel that MXNet shows by accident: gradients come from `backward()`",
         "nd.contrib.backward_*",

@@ -237,6 +237,7 @@ def _categories_shape(data: Tensor | Spec, shape: Shape | None) -> tuple[int, ..
     nd="sample_multinomial",
     also={"nd.random": "multinomial"},
     symbol="_sample_multinomial",
+    outputs=2,
 )
 def multinomial_nd(
     data: Tensor,

@@ -59,7 +59,7 @@ def watching(facts: dict[str, Facts]) -> Iterator[None]:
 def _watched(op: Op, fn: Callable[..., Any], facts: Facts) -> Callable[..., Any]:
     def call(*values: Any, **given: Any) -> Any:
         arrays = dict(_tensors(op, values))
-        before = {tensor: tensor.detach().clone() for tensor in arrays}
+        before = {tensor: (tensor._version, tensor.detach().clone()) for tensor in arrays}
         result = fn(*values, **given)
         results = [out for out in flat([result]) if isinstance(out, Tensor)]
         facts.calls += 1
@@ -84,9 +84,17 @@ def _tensors(op: Op, values: tuple[Any, ...]) -> Iterator[tuple[Tensor, str]]:
 
 
 def _note_storage(
-    arrays: dict[Tensor, str], before: dict[Tensor, Tensor], results: list[Tensor], facts: Facts
+    arrays: dict[Tensor, str],
+    before: dict[Tensor, tuple[int, Tensor]],
+    results: list[Tensor],
+    facts: Facts,
 ) -> None:
-    written = {x for x in arrays if not torch.equal(x.nan_to_num(), before[x].nan_to_num())}
+    written = {
+        tensor
+        for tensor, (version, values) in before.items()
+        # The first is what torch counts, which leaves its fused steps out.
+        if tensor._version != version or not torch.equal(tensor.nan_to_num(), values.nan_to_num())
+    }
     facts.written |= {arrays[tensor] for tensor in written}
     for tensor, name in arrays.items():
         place = tensor.untyped_storage().data_ptr()
