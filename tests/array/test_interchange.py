@@ -46,7 +46,7 @@ def test_archives_hold_arrays_by_name_and_by_number(tmp_path) -> None:
         assert type(again["bias"]) is np.ndarray
         assert again["bias"].tolist() == [1, 2]
     assert type(nd.load(str(tmp_path / "a.npz"))["bias"]) is nd.NDArray
-    assert np.load(tmp_path / "a.npz")["arr_1"].dtype is onp.int8
+    assert np.load(tmp_path / "a.npz")["arr_1"].dtype == onp.int8
     with pytest.raises(MXNetError, match="another one called 'arr_0'"):
         np.savez(tmp_path / "c", x, arr_0=y)
 
