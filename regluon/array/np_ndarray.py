@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as onp
+
 from regluon.array import dispatch, display
 from regluon.array.ndarray import NDArray
 from regluon.context import Context
+from regluon.ops.dtype import numpy_dtype
 from regluon.ops.methods import BitOperatorMixin
 from regluon.ops.registry import NAMESPACES, Op
 from regluon.ops.reshape import complete_shape
@@ -31,6 +34,12 @@ class ndarray(NDArray, BitOperatorMixin):
 
     def __str__(self) -> str:
         return display.np_string(self)
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the elements as a NumPy dtype; "bfloat16", which NumPy has not, by name."""
+        known = numpy_dtype(self.spec.dtype)
+        return known if isinstance(known, str) else onp.dtype(known)
 
     def __matmul__(self, other: Any) -> Any:
         return self._invoke("matmul", self, other)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from regluon.base import DTypeError
 from regluon.ops.infer import broadcast, same
-from regluon.ops.math import Function, broadcast_real, named
+from regluon.ops.math import Function, alike, broadcast_real, named
 from regluon.ops.registry import Spec, register
 
 
@@ -31,7 +31,7 @@ def _bitwise(name: str, fn: Function, doc: str) -> None:
 
     def pair(x1: Tensor, x2: Tensor) -> Tensor:
         _check_whole(name, x1, x2)
-        return fn(x1, x2)
+        return fn(*alike(x1, x2))
 
     named(pair, name, doc)
     register(rule, np=name, symbol=f"_npi_{name}", differentiable="")(pair)

@@ -33,7 +33,7 @@ def _comparison(name: str, fn: Function, swapped: Function, doc: str, *, nd: str
 def _nd_dtype(lhs: Any, rhs: Any) -> torch.dtype:
     """Return the dtype of nd's answer: that of the array or arrays."""
     if isinstance(lhs, Tensor) and isinstance(rhs, Tensor):
-        return lhs.dtype if lhs.dtype == rhs.dtype else torch.result_type(lhs, rhs)
+        return torch.promote_types(lhs.dtype, rhs.dtype)
     dtype: torch.dtype = lhs.dtype if isinstance(lhs, Tensor) else rhs.dtype
     return torch.int64 if dtype == torch.bool else dtype
 

@@ -13,6 +13,7 @@ from regluon.base import MXNetError, ShapeError
 from regluon.ops.bounds import check_below, check_signed
 from regluon.ops.dtype import torch_dtype
 from regluon.ops.infer import broadcast_shape, promoted
+from regluon.ops.math import alike
 from regluon.ops.registry import Spec, register
 from regluon.ops.shape import Shape, one_axis
 
@@ -208,7 +209,7 @@ def where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """
     if condition.dim() == 1 < x.dim():
         condition = condition.reshape(-1, *(1,) * (x.dim() - 1))
-    return torch.where(condition != 0, x, y)
+    return torch.where(condition != 0, *alike(x, y))
 
 
 def _where_np_rule(condition: Spec, x: Any = None, y: Any = None) -> tuple[Spec, ...]:
@@ -233,7 +234,7 @@ def where_np(condition: Tensor, x: Tensor | None = None, y: Tensor | None = None
     [1.0, 0.0]
     """
     _check_choices(x, y)
-    chosen: Tensor = torch.where(condition != 0, x, y)  # type: ignore[arg-type]
+    chosen: Tensor = torch.where(condition != 0, *alike(x, y))  # type: ignore[arg-type]
     both = not isinstance(x, Tensor) and not isinstance(y, Tensor)
     return chosen.float() if both else chosen
 

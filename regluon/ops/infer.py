@@ -70,9 +70,12 @@ def _clash(shapes: list[tuple[int, ...]]) -> str:
 
 
 def promoted(*arrays: Any) -> torch.dtype:
-    """Return the dtype torch gives to an operation between these arrays and numbers."""
+    """Return the dtype of an operation between these arrays and numbers, by torch's table.
+
+    Unlike in torch an array without axes counts as any other, as in MXNet and NumPy.
+    """
     values = [
-        torch.empty((1,) * bool(array.shape), dtype=array.dtype, device="meta")
+        torch.empty((1,), dtype=array.dtype, device="meta")
         if isinstance(array, Spec)
         else array
         for array in arrays

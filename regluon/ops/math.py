@@ -63,6 +63,16 @@ def _broadcast_np(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
     return broadcast(*map(_count, arrays))
 
 
+def alike(lhs: Any, rhs: Any) -> tuple[Any, Any]:
+    """Let an array without axes count in the dtype of a result, which torch would not."""
+    if not (isinstance(lhs, Tensor) and isinstance(rhs, Tensor)) or lhs.dtype == rhs.dtype:
+        return lhs, rhs
+    if lhs.dim() and rhs.dim():
+        return lhs, rhs
+    dtype = torch.promote_types(lhs.dtype, rhs.dtype)
+    return lhs.to(dtype), rhs.to(dtype)
+
+
 def _count(value: Any) -> Any:
     """Return True and False as 1 and 0, which are what the operators of np take them for."""
     return int(value) if value is True or value is False else value
@@ -88,7 +98,7 @@ def _integers(array: Tensor) -> Tensor:
 
 def _floats(lhs: Any, rhs: Any) -> tuple[Tensor, Tensor]:
     """Return both operands as tensors of floating-point numbers."""
-    pair = (_tensor(lhs, rhs), _tensor(rhs, lhs))
+    pair = alike(_tensor(lhs, rhs), _tensor(rhs, lhs))
     return pair if _is_float(pair[0]) or _is_float(pair[1]) else (pair[0].float(), pair[1].float())
 
 
@@ -103,12 +113,12 @@ def _arithmetic(name: str, fn: Function, doc: str, *, nd: str, np: str) -> Funct
     """Record an operator by nd's rule for numbers, and return it; as `<name>_np`, by np's."""
 
     def for_nd(lhs: Tensor, rhs: Tensor) -> Tensor:
-        if isinstance(lhs, Tensor) and lhs.is_floating_point():
-            return fn(lhs, rhs)
+        if isinstance(lhs, Tensor) and (isinstance(rhs, Tensor) or lhs.is_floating_point()):
+            return fn(*alike(lhs, rhs))
         return fn(*whole(lhs, rhs))
 
     def for_np(lhs: Tensor, rhs: Tensor) -> Tensor:
-        return fn(_count(lhs), _count(rhs))
+        return fn(*alike(_count(lhs), _count(rhs)))
 
     named(for_nd, name, doc)
     named(for_np, f"{name}_np", doc)
@@ -243,7 +253,7 @@ def divide(lhs: Tensor, rhs: Tensor) -> Tensor:
     [-1, 2]
     """
     if _is_float(lhs) or _is_float(rhs):
-        return torch.div(lhs, rhs)
+        return torch.div(*alike(lhs, rhs))
     return torch.div(*whole(lhs, rhs), rounding_mode="trunc")
 
 
@@ -254,7 +264,7 @@ def divide_np(lhs: Tensor, rhs: Tensor) -> Tensor:
     >>> np.divide(np.array([-3, 5], dtype="int32"), 2).asnumpy().tolist()
     [-1.5, 2.5]
     """
-    return torch.div(lhs, rhs)
+    return torch.div(*alike(lhs, rhs))
 
 
 @register(broadcast_real, nd="broadcast_hypot", np="hypot", symbol="broadcast_hypot")

@@ -84,12 +84,6 @@ class OperatorMixin:
     def __ipow__(self, other: Any) -> Any:
         return self._invoke("power", self, other, out=self)
 
-    def __matmul__(self, other: Any) -> Any:
-        return self._invoke("matmul", self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return self._invoke("matmul", other, self)
-
     def __neg__(self) -> Any:
         return self._invoke("negative", self)
 

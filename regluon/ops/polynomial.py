@@ -7,6 +7,7 @@ from torch import Tensor
 
 from regluon.base import ShapeError
 from regluon.ops.infer import promoted
+from regluon.ops.math import alike
 from regluon.ops.registry import Spec, register, spec_of
 
 
@@ -27,6 +28,7 @@ def polyval(p: Tensor, x: Tensor) -> Tensor:
     76.0
     """
     _rule(spec_of(p), x)
+    p, x = alike(p, x)
     shape = x.shape if isinstance(x, Tensor) else ()
     value = torch.zeros(shape, dtype=torch.result_type(p, x), device=p.device)
     for coefficient in p.unbind():

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as onp
 import pytest
 import torch
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra import numpy as hnp
 
 import regluon as mx
-from regluon import nd, np
+from regluon import autograd, nd, np
 from regluon.base import MXNetError, OutOfRangeError
+from regluon.engine import selection
+from regluon.ops import infer
+from regluon.ops.registry import Spec
 
 
 SPACES = {"nd": nd, "np": np}
@@ -188,3 +193,134 @@ def test_ten_thousand_random_assignments_write_what_numpys_write(space):
         assert_same(got, want, space, (shape, key, value))
         failed += isinstance(want, Exception)
     assert failed < EXPRESSIONS / 3
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_gradients_flow_back_through_every_kind_of_index(space):
+    draw = Draw(3, space)
+    for _ in range(400):
+        shape = draw.shape()
+        key = draw.key(shape)
+        places = outcome(read, onp.arange(int(onp.prod(shape))).reshape(shape), key)
+        if isinstance(places, Exception):
+            continue
+        x = SPACES[space].zeros(shape)
+        x.attach_grad()
+        with autograd.record():
+            part = outcome(x.__getitem__, draw.ours(key))
+            if overlooked(part, places):
+                continue
+            weights = onp.arange(1.0, 1 + part.size, dtype="float32").reshape(part.shape)
+            loss = (part * SPACES[space].array(weights)).sum()
+        loss.backward()
+        want = onp.zeros(int(onp.prod(shape)), "float32")
+        onp.add.at(want, onp.reshape(places, -1), weights.reshape(-1))
+        assert (x.grad.asnumpy() == want.reshape(shape)).all(), (shape, key)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_gradients_of_a_written_value_are_those_of_what_stayed(space):
+    draw = Draw(4, space)
+    for _ in range(400):
+        shape = draw.shape()
+        key = draw.key(shape)
+        part = outcome(read, onp.zeros(shape), key)
+        if isinstance(part, Exception) or not onp.size(part):
+            continue
+        plain = onp.asarray(draw.value(onp.shape(part))).astype("float32")
+        while plain.ndim > max(onp.ndim(part), 1) and plain.shape[0] == 1:
+            plain = plain[0]
+        plain = plain.reshape(-1) if plain.size == 1 else plain
+        owner = onp.full(shape, -1)
+        count = onp.arange(plain.size).reshape(plain.shape if onp.ndim(part) else -1)
+        if isinstance(outcome(write, owner, key, count if plain.size > 1 else 0), Exception):
+            continue
+        x = SPACES[space].array(plain, dtype="float32")
+        x.attach_grad()
+        weights = onp.arange(owner.size, dtype="float32").reshape(shape)
+        with autograd.record():
+            out = SPACES[space].zeros(shape)
+            out[draw.ours(key)] = x
+            loss = (out * SPACES[space].array(weights)).sum()
+        loss.backward()
+        want = [weights[owner == n].sum() for n in range(plain.size)]
+        assert x.grad.asnumpy().reshape(-1).tolist() == want, (shape, key, plain.shape)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_index_that_hypothesis_finds_gives_what_numpys_gives(data):
+    shape = data.draw(hnp.array_shapes(max_dims=4, min_side=0, max_side=4))
+    plain = onp.arange(int(onp.prod(shape)), dtype="int32").reshape(shape)
+    kinds = [hnp.basic_indices(shape, allow_newaxis=True)]
+    if plain.size:
+        kinds += [hnp.integer_array_indices(shape), hnp.arrays(bool, shape)]
+    key = data.draw(st.one_of(kinds))
+    for space, module in SPACES.items():
+        assert_same(module.array(plain, dtype="int32")[key], plain[key], space, key)
+        ours, copy = module.array(plain, dtype="int32"), plain.copy()
+        ours[key] = copy[key] = -1
+        assert_same(ours, copy, space, key)
+
+
+def counted(monkeypatch, calls: int, call) -> int:
+    """Return how often shapes were found out on meta tensors in these calls."""
+    runs = []
+    run = infer._run
+    monkeypatch.setattr(infer, "_run", lambda *args: runs.append(args) or run(*args))
+    before = selection.set_type("LazyEngine")
+    try:
+        for i in range(calls):
+            call(i)
+            if i % 100 == 0:
+                mx.nd.waitall()
+    finally:
+        mx.nd.waitall()
+        selection.set_type(before)
+    return len(runs)
+
+
+X = nd.array(onp.arange(4000.0).reshape(1000, 4))
+ROWS = nd.array([1, 0], dtype="int32")
+BY_PLACE = {
+    "x[i]": lambda i: X[i],
+    "x[i:i + 2]": lambda i: X[i : i + 2],
+    "x[i, 1]": lambda i: X[i, 1],
+    "x[::2, i % 4]": lambda i: X[::2, i % 4],
+    "x[i, rows]": lambda i: X[i, ROWS],
+    "x[[i]]": lambda i: X[[i]],
+    "x[i] = 1": lambda i: X.__setitem__(i, 1),
+    "x[i] = row": lambda i: X.__setitem__(i, X[0]),
+    "x[[i, 0]] = row": lambda i: X.__setitem__([i, 0], X[0]),
+}
+
+
+@pytest.mark.parametrize("form", BY_PLACE)
+def test_indexing_finds_shapes_by_hand_wherever_it_points(form, monkeypatch):
+    assert counted(monkeypatch, 1000, BY_PLACE[form]) == 0
+
+
+KEPT = {
+    "slice_axis": lambda i: nd.slice_axis(X, axis=0, begin=i, end=i + 2),
+    "take": lambda i: nd.take(X, nd.array([i])),
+    "pick": lambda i: nd.pick(X, X[:, 0] * 0 + i % 4),
+    "roll": lambda i: np.roll(X.as_np_ndarray(), i),
+    "times a number": lambda i: X * i,
+    "clip": lambda i: nd.clip(X, 0, i),
+    "full": lambda i: nd.full((2,), i),
+    "dot": lambda i: nd.dot(X, X[i : i + 1], transpose_b=True),
+    "topk": lambda i: nd.topk(X[i : i + 3], k=2),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_shapes_are_found_out_once_for_all_values_and_places(name, monkeypatch):
+    assert counted(monkeypatch, 50, KEPT[name]) <= 1
+
+
+def test_the_memory_of_shapes_is_bounded(monkeypatch):
+    monkeypatch.setattr(infer, "_LIMIT", 16)
+    monkeypatch.setattr(infer, "_cache", {})
+    for size in range(1, 50):
+        infer.meta(torch.relu)(Spec((size,), torch.float32))
+    assert len(infer._cache) <= 16

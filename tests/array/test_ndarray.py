@@ -29,9 +29,9 @@ def test_np_prints_as_mxnet_does() -> None:
 def test_default_dtypes_are_mxnets() -> None:
     assert nd.array([1, 2]).dtype is onp.float32
     assert nd.array(onp.ones(2)).dtype is onp.float32
-    assert np.array([1, 2]).dtype is onp.float32
-    assert np.array(onp.ones(2)).dtype is onp.float64
-    assert np.array(onp.ones(2, "int64")).dtype is onp.int64
+    assert np.array([1, 2]).dtype == onp.float32
+    assert np.array(onp.ones(2)).dtype == onp.float64
+    assert np.array(onp.ones(2, "int64")).dtype == onp.int64
 
 
 def test_shape_dtype_and_context_are_known_at_once() -> None:
