@@ -9,8 +9,9 @@ A sample is one public call. It is written once, in `samples_<family>.py`, as
         Sample("nd:+", (2, floats(2, 3))),
     ]
 
-and run twice: by `tools/make_golden.py` under MXNet 1.9.1, which writes what came out to
-`tests/golden/ops_<family>.npz`, and by `tests/ops/test_ops.py` under regluon, which compares.
+and run by `tools/make_golden.py` under MXNet 1.9.1, which writes what came out to
+`tests/golden/ops_<family>.npz`, and by `tests/ops/test_ops.py` under regluon, which compares, in
+every mode of `tests/ops/modes.py`: both engines, `out=`, views, dtypes, differences.
 So this file and the families import NumPy only, and both libraries are handed in as `mx`.
 """
 
