@@ -14,12 +14,14 @@ import mxnet as mx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.array.promotion import FILE, cells, computed
+from tests.array.promotion import EXPRESSIONS, FILE, cells, computed, shown
 
 
 def main() -> None:
-    """Write the dtype and values of every cell, or that MXNet raises there."""
-    FILE.write_text(json.dumps({cell: computed(cell, mx) for cell in cells()}, indent=0) + "\n")
+    """Write what every cell and expression gives, or that MXNet raises there."""
+    found = {cell: computed(cell, mx) for cell in cells()}
+    found |= {text: shown(text, mx) for text in EXPRESSIONS}
+    FILE.write_text(json.dumps(found, indent=0) + "\n")
 
 
 if __name__ == "__main__":

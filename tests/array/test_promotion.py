@@ -7,7 +7,16 @@ import pytest
 import torch
 
 import regluon as mx
-from tests.array.promotion import ARRAYS, FILE, NUMBERS, OPERATORS, cells, computed
+from tests.array.promotion import (
+    ARRAYS,
+    EXPRESSIONS,
+    FILE,
+    NUMBERS,
+    OPERATORS,
+    cells,
+    computed,
+    shown,
+)
 
 
 GOLDEN = json.loads(FILE.read_text(encoding="utf-8"))
@@ -76,3 +85,30 @@ def test_two_types_give_what_mxnet_says_or_the_rules_above(space, sign):
             assert got.split()[0] == refused_by_mxnet(cell), cell
         else:
             assert got == (expected(cell) or GOLDEN[cell]), cell
+
+
+DIFFERS = {
+    # MXNet's answer is 0, or cut to an integer
+    "np.zeros((0, 3)).mean()": "ndarray () float32 [nan]",
+    'np.sqrt(np.array(4, dtype="int32"))': "ndarray () float32 [2.0]",
+    'nd.ones((2,), dtype="int32").mean()': "NDArray (1,) float32 [1.0]",
+    # nd has one rule for numbers: shape (1,)
+    "nd.array(5)": "NDArray (1,) float32 [5.0]",
+    # NumPy refuses this too
+    '-np.ones(2, dtype="bool")': "error",
+    # MXNet raises
+    "np.array(7) // 2": "ndarray () float32 [3.0]",
+    "nd.array([7]) // 2": "NDArray (1,) float32 [3.0]",
+    "np.array([1]) == None": "False",
+    "nd.array([1, 2]) == None": "False",
+    "nd.zeros(())": "NDArray () float32 [0.0]",
+    "nd.zeros((0,))": "NDArray (0,) float32 []",
+    "float(nd.ones((1,)))": "1.0",
+    "int(nd.ones((1,)))": "1",
+}
+
+
+@pytest.mark.parametrize("text", EXPRESSIONS)
+def test_arrays_without_axes_or_elements_are_as_in_mxnet(text):
+    assert shown(text, mx) == DIFFERS.get(text, GOLDEN[text])
+    assert DIFFERS.get(text) != GOLDEN[text]
