@@ -8,6 +8,8 @@ from regluon import (  # noqa: F401
     image as image,
     initializer as init,
     initializer as initializer,
+    kvstore as kv,
+    kvstore as kvstore,
     lr_scheduler as lr_scheduler,
     metric as metric,
     nd as nd,

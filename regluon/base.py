@@ -113,6 +113,12 @@ ENVIRONMENT = (
         "LazyEngine (when a value is read)",
     ),
     EnvVar(
+        "MXNET_UPDATE_ON_KVSTORE",
+        "1",
+        "0 makes a Trainer on several contexts update its Parameters on each of them, and not in "
+        "its kvstore, unless update_on_kvstore= says which",
+    ),
+    EnvVar(
         "REGLUON_ENGINE_MAX_BYTES",
         "",
         "how many bytes the results of waiting operators may have before the front end waits; "

@@ -1,25 +1,23 @@
 """Trainer: one optimizer step for all Parameters of a network, on every context they live on."""
 
-import json
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
-from regluon import optimizer as opt
-from regluon.array import dispatch, serialize
+from regluon import autograd, kvstore as kvs, optimizer as opt
 from regluon.array.handle import Leaf
 from regluon.array.ndarray import NDArray
-from regluon.base import FormatError, MXNetError, ShapeError, nearest
+from regluon.array.serialize import FilePath
+from regluon.base import MXNetError, env
 from regluon.context import Context
 from regluon.gluon.parameter import Parameter
 from regluon.gluon.parameter_dict import ParameterDict
-from regluon.optimizer.optimizer import Index, State, Updater, make_groups
+from regluon.optimizer import Updater, states
 
 
-_STORES = ("local", "device", "nccl", "local_allreduce_cpu", "local_allreduce_device")
-_KEY = "regluon.trainer"
+_LARGE = 16 << 20
+"""The elements of a Parameter too large to be updated in a "local" store by default."""
 
 
 class StaleGradientError(MXNetError, UserWarning):
@@ -45,9 +43,14 @@ class Trainer:
     params: what `net.collect_params()` returns, a mapping of names to Parameters (taken in the
     order of the names), or a list of Parameters; all on the same contexts.
     optimizer: a name such as "sgd" with its arguments in `optimizer_params`, or an `Optimizer`.
-    kvstore: "device" and "local" add up the gradients of several contexts, in their order; None
-    leaves each context to itself. Stores for several machines come in a later release.
-    update_on_kvstore: accepted; the result is the same.
+    kvstore: what adds up the gradients of several contexts: a store, the name of one, or None,
+    which leaves each context to itself. A name counts only where there are several contexts.
+    compression_params: given to the store's `set_gradient_compression`.
+    update_on_kvstore: True updates each Parameter once, in the store, and copies it to all
+    contexts; the gradients stay as they are. False adds up the gradients in place on every context
+    and updates there, so that they can be changed between `allreduce_grads` and `update`. None is
+    True unless the store has no optimizer, it is "local" and some Parameter has over 16 million
+    elements, or MXNET_UPDATE_ON_KVSTORE=0 is set. The weights come out the same.
 
     >>> import regluon as mx
     >>> weight = mx.gluon.Parameter("weight", shape=(1,))
@@ -66,17 +69,21 @@ class Trainer:
         params: ParameterDict | Mapping[str, Parameter] | Sequence[Parameter],
         optimizer: str | opt.Optimizer,
         optimizer_params: Mapping[str, Any] | None = None,
-        kvstore: str | None = "device",
+        kvstore: str | kvs.KVStoreBase | None = "device",
         compression_params: Mapping[str, Any] | None = None,
         update_on_kvstore: bool | None = None,
     ) -> None:
         self._params = _listed(params)
         self._check_contexts()
-        _check_store(kvstore)
-        self._adds_up = kvstore is not None
-        if compression_params:
-            raise MXNetError("gradients are only compressed between machines: leave it out here")
-        by_index: dict[Index, Any] = dict(enumerate(self._params))
+        self._given = kvstore
+        self._wanted = update_on_kvstore
+        self._compression = compression_params
+        self._kvstore = _store(kvstore, update_on_kvstore)
+        self._kv_initialized = False
+        self._update_on_kvstore = False
+        # What the store was told of each Parameter: the copies and their versions.
+        self._told: dict[int, list[tuple[NDArray, int]]] = {}
+        by_index: dict[int | str, Any] = dict(enumerate(self._params))
         if isinstance(optimizer, opt.Optimizer):
             if optimizer_params:
                 raise MXNetError("optimizer_params belong to an optimizer given by name")
@@ -113,20 +120,30 @@ class Trainer:
         """
         work = self._work(ignore_stale_grad)
         self._rescale(batch_size)
-        self._apply(self._added_up(work, in_place=False))
+        self._init_kvstore()
+        self._exchange(work)
+        if not self._update_on_kvstore:
+            self._apply(work)
+        _note_used(work)
 
     def allreduce_grads(self) -> None:
         """Add up the gradients of several contexts: the first half of `step`."""
-        self._added_up(self._work(ignore_stale_grad=True), in_place=True)
+        work = self._work(ignore_stale_grad=True)
+        self._check_halves("allreduce_grads")
+        self._exchange(work)
 
     def update(self, batch_size: float, ignore_stale_grad: bool = False) -> None:
         """Update all Parameters by gradients added up already: the second half of `step`."""
         work = self._work(ignore_stale_grad)
+        self._check_halves("update")
         self._rescale(batch_size)
         self._apply(work)
+        _note_used(work)
 
     def _work(self, ignore_stale_grad: bool) -> list[_Work]:
         """Return the Parameters to update, those with a new gradient on some context."""
+        if autograd.is_recording():
+            raise MXNetError("a step changes Parameters: call it outside autograd.record()")
         work = []
         stale = []
         for index, param in enumerate(self._params):
@@ -151,25 +168,10 @@ class Trainer:
             raise MXNetError(f"batch_size is the number of samples, above 0, not {batch_size!r}")
         self._optimizer.rescale_grad = self._scale / batch_size
 
-    def _added_up(self, work: list[_Work], *, in_place: bool) -> list[_Work]:
-        """Return the work with the sum of the new gradients on all contexts, group by group.
-
-        A step leaves the gradients themselves alone: with grad_req "add" the next backward pass
-        goes on from them.
-        """
-        if not self._adds_up or not work or len(work[0].copies) == 1:
-            return work
-        summed = work
-        if not in_place:
-            summed = [item._replace(grads=[_unfilled(g) for g in item.grads]) for item in work]
-        for part in make_groups([item.grads[0] for item in work]):
-            _queue_sums(work[part], summed[part])
-        return summed
-
     def _apply(self, work: list[_Work]) -> None:
-        """Update the copies on every context, and note that these gradients are used."""
+        """Update the copies on every context by the gradients there."""
         for place, ctx in enumerate(work[0].contexts() if work else ()):
-            items = [item for item in work if self._adds_up or item.fresh[place]]
+            items = [item for item in work if self._kvstore is not None or item.fresh[place]]
             if ctx not in self._updaters:
                 self._updaters[ctx] = Updater(self._optimizer)
             self._updaters[ctx](
@@ -177,10 +179,86 @@ class Trainer:
                 [item.grads[place] for item in items],
                 [item.copies[place] for item in items],
             )
-        for item in work:
-            for copy in item.copies:
-                if isinstance(copy._node, Leaf):
-                    copy._node.fresh = False
+
+    # The store
+
+    def _init_kvstore(self) -> None:
+        """Decide once, when the shapes are known, whether there is a store and if it updates."""
+        several = len(self._params[0].list_ctx()) > 1
+        if self._kv_initialized:
+            if several and self._kvstore is None and self._given is not None:
+                raise MXNetError(
+                    "the Parameters were moved from one context to several after the first step: "
+                    "make a new Trainer; save_states and load_states bring it what was learned"
+                )
+            return
+        if isinstance(self._given, str) and not several and not self._wanted:
+            self._kvstore = None
+        if self._kvstore is not None:
+            self._update_on_kvstore = self._store_updates(self._kvstore)
+            if self._compression:
+                self._kvstore.set_gradient_compression(dict(self._compression))
+            if self._update_on_kvstore:
+                self._kvstore.set_optimizer(self._optimizer)
+        self._kv_initialized = True
+
+    def _store_updates(self, store: kvs.KVStoreBase) -> bool:
+        capable = store.is_capable(store.OPTIMIZER)
+        if self._wanted and not capable:
+            raise MXNetError(
+                f"the kvstore {store.type!r} cannot update Parameters: use update_on_kvstore=False"
+            )
+        if self._wanted is not None or not capable:
+            return bool(self._wanted)
+        if self._given == "local":
+            sizes = (math.prod(param.list_data()[0].shape) for param in self._params)
+            return max(sizes) <= _LARGE
+        return env("MXNET_UPDATE_ON_KVSTORE") != "0"
+
+    def _check_halves(self, name: str) -> None:
+        self._init_kvstore()
+        if self._update_on_kvstore:
+            raise MXNetError(
+                f"{name}() is one half of a step, but this Trainer updates Parameters in its "
+                "kvstore, all at once: make the Trainer with update_on_kvstore=False"
+            )
+
+    def _exchange(self, work: list[_Work]) -> None:
+        """Let the store add up the new gradients: into them, or into updates of the copies."""
+        if self._kvstore is None or not work:
+            return
+        copies = {item.key: item.copies for item in work}
+        self._tell(copies)
+        new = [list(itertools.compress(item.grads, item.fresh)) for item in work]
+        outs = [item.copies if self._update_on_kvstore else item.grads for item in work]
+        self._call_store("pushpull", [item.key for item in work], new, outs)
+        self._note_told(copies)
+
+    def _tell(self, copies: Mapping[int, list[NDArray]]) -> None:
+        """Enter Parameters that the store does not know, and what was written to others since."""
+        new = [key for key in copies if key not in self._told]
+        if self._update_on_kvstore and isinstance(self._kvstore, kvs.KVStore):
+            for key, told in self._told.items():
+                written = _written(copies.get(key, ()), told)
+                if written is not None:
+                    self._kvstore.replace(key, written)
+        if new:
+            first = [copies[key][0] for key in new]
+            self._call_store("broadcast", new, first, [copies[key] for key in new])
+            self._note_told({key: copies[key] for key in new})
+
+    def _note_told(self, copies: Mapping[int, list[NDArray]]) -> None:
+        for key, arrays in copies.items():
+            self._told[key] = [(array, array.version) for array in arrays]
+
+    def _call_store(self, name: str, keys: list[int], *arrays: Sequence[Any]) -> None:
+        """Call a method on all keys at once, or on each where a store of the user's may need it."""
+        method = getattr(self._kvstore, name)
+        if isinstance(self._kvstore, kvs.KVStore):
+            method(keys, *arrays)
+        else:
+            for key, *given in zip(keys, *arrays, strict=True):
+                method(key, *given, priority=-key)
 
     def _check_contexts(self) -> list[Context]:
         """Return the contexts of the Parameters, which must be the same for all."""
@@ -197,74 +275,44 @@ class Trainer:
 
     # Files
 
-    def save_states(self, fname: str) -> None:
+    def save_states(self, fname: FilePath) -> None:
         """Save what the optimizer remembers (momentum, counts, learning rate) as safetensors.
 
-        The schedule and the Parameters, with their factors, are not in the file.
+        The schedule and the Parameters, with their factors, are not in the file. The file is the
+        same whatever `update_on_kvstore` is.
         """
         ctx = self._check_contexts()[0]
-        states = self._updaters[ctx].states if ctx in self._updaters else {}
-        arrays: dict[str, NDArray] = {}
-        described = {
-            "optimizer": type(self._optimizer).__name__,
-            "settings": self._optimizer.settings(),
-            "parameters": [[param.name, param.shape] for param in self._params],
-            "states": [
-                [index, _flat(state, str(index), arrays)] for index, state in states.items()
-            ],
-        }
-        for array in arrays.values():
-            dispatch.wait(array)
-        tensors = {name: array.value() for name, array in arrays.items()}
-        metadata = {_KEY: json.dumps(described)}
-        serialize.save(fname, tensors, format="safetensors", metadata=metadata)
+        self._init_kvstore()
+        if self._kvstore is not None and self._update_on_kvstore:
+            self._kvstore.save_optimizer_states(fname, dump_optimizer=True)
+            return
+        held = self._updaters[ctx].states if ctx in self._updaters else {}
+        states.save(fname, self._optimizer, held, self._described())
 
-    def load_states(self, fname: str) -> None:
+    def load_states(self, fname: FilePath) -> None:
         """Continue from a file of `save_states`, made with the same optimizer and Parameters.
 
         The numbers of the optimizer, such as rate and momentum, become those of the file. If the
         file does not fit, `FormatError` or `ShapeError` says why and nothing is changed.
         """
-        described, tensors = _read(fname)
         contexts = self._check_contexts()
-        try:
-            self._check_saved(fname, described)
-            states = {
-                ctx: {
-                    index: _tree(state, tensors, self._params[index].data(ctx))
-                    for index, state in described["states"]
-                }
-                for ctx in contexts
-            }
-            self._optimizer.restore(described["settings"], contexts)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, MXNetError):
-                raise
-            raise FormatError(
-                f"{fname}: the description of the states is damaged: {error!r}"
-            ) from error
-        for ctx in contexts:
+        self._init_kvstore()
+        if self._kvstore is not None and self._update_on_kvstore:
+            trained = enumerate(self._params)
+            self._tell({key: p.list_data() for key, p in trained if p.grad_req != "null"})
+            self._kvstore.load_optimizer_states(fname)
+            return
+        finders = [self._finder(ctx) for ctx in contexts]
+        found = states.load(fname, self._optimizer, self._described(), finders, contexts)
+        for ctx, held in zip(contexts, found, strict=True):
             self._updaters[ctx] = Updater(self._optimizer)
-            self._updaters[ctx].states = states[ctx]
+            self._updaters[ctx].states = held
 
-    def _check_saved(self, fname: str, described: dict[str, Any]) -> None:
-        """Raise unless the file is of this optimizer and of Parameters of these shapes."""
-        name = type(self._optimizer).__name__
-        if described["optimizer"] != name:
-            raise FormatError(f"{fname} holds states of {described['optimizer']}, not of {name}")
-        saved = described["parameters"]
-        if len(saved) != len(self._params):
-            raise FormatError(
-                f"{fname} holds states of {len(saved)} Parameters; this Trainer has "
-                f"{len(self._params)}"
-            )
-        for param, (saved_name, saved_shape) in zip(self._params, saved, strict=True):
-            known = param.shape is not None and 0 not in param.shape
-            if known and param.shape != tuple(saved_shape):
-                raise ShapeError(
-                    f"{fname}: Parameter {param.name!r} has shape {param.shape}, in the file "
-                    f"({saved_name!r}) it is {tuple(saved_shape)}"
-                )
+    def _described(self) -> list[tuple[str, tuple[int, ...] | None]]:
+        return [(param.name, param.shape) for param in self._params]
+
+    def _finder(self, ctx: Context) -> Callable[[Any], NDArray]:
+        return lambda index: self._params[index].data(ctx)
 
 
 def _listed(params: Any) -> list[Parameter]:
@@ -285,16 +333,16 @@ def _listed(params: Any) -> list[Parameter]:
     return list(params)
 
 
-def _check_store(kvstore: Any) -> None:
-    if kvstore is None or kvstore in _STORES:
-        return
-    if isinstance(kvstore, str) and kvstore.startswith(("dist", "p3", "horovod", "byteps")):
-        raise MXNetError(
-            f"kvstore={kvstore!r} is for several machines, which this release cannot do; "
-            "kvstore='device' adds up the contexts of one"
-        )
-    near = nearest(kvstore, _STORES) if isinstance(kvstore, str) else ""
-    raise MXNetError(f"kvstore must be None or one of {', '.join(_STORES)}, not {kvstore!r}{near}")
+def _store(kvstore: Any, updates: bool | None) -> kvs.KVStoreBase | None:
+    if kvstore is None:
+        if updates:
+            raise MXNetError("update_on_kvstore=True needs a store, but kvstore is None")
+        return None
+    if isinstance(kvstore, str):
+        return kvs.create(kvstore)
+    if not isinstance(kvstore, kvs.KVStoreBase):
+        raise MXNetError(f"kvstore must be a store, the name of one or None, not {kvstore!r}")
+    return kvstore
 
 
 def _names(contexts: Sequence[Context]) -> str:
@@ -312,75 +360,13 @@ def _stale_error(stale: Sequence[tuple[str, Context]]) -> StaleGradientError:
     )
 
 
-def _unfilled(array: NDArray) -> NDArray:
-    """Return an array like another one whose values a task will fill in."""
-    return type(array)(None, array.context, array.spec)
+def _written(copies: Sequence[NDArray], told: Sequence[tuple[NDArray, int]]) -> NDArray | None:
+    """Return the first copy that is another array, or was written to, since the store was told."""
+    known = {id(array): version for array, version in told}
+    return next((copy for copy in copies if known.get(id(copy)) != copy.version), None)
 
 
-def _queue_sums(group: Sequence[_Work], summed: Sequence[_Work]) -> None:
-    """Queue one task: the new gradients of each Parameter added in the order of the contexts."""
-    pairs = [
-        ([g for g, new in zip(item.grads, item.fresh, strict=True) if new], total.grads)
-        for item, total in zip(group, summed, strict=True)
-    ]
-
-    def task() -> None:
-        for sources, targets in pairs:
-            first = targets[0].context.device
-            total = sources[0].value().to(first, copy=True)
-            for source in sources[1:]:
-                total += source.value().to(first)
-            for target in targets[1:]:
-                target._data = total.to(target.context.device, copy=True)
-            targets[0]._data = total
-
-    grads = [grad for item in group for grad in item.grads]
-    targets = [target for item in summed for target in item.grads]
-    ctx = grads[0].context
-    dispatch.push(task, grads, targets, ctx, "allreduce_grads", priority=-group[0].key)
-
-
-def _flat(state: State, name: str, arrays: dict[str, NDArray]) -> Any:
-    """Enter the arrays of a state under names; return its structure with the names in it."""
-    if state is None:
-        return None
-    if isinstance(state, NDArray):
-        arrays[name] = state
-        return name
-    return [_flat(part, f"{name}.{place}", arrays) for place, part in enumerate(state)]
-
-
-def _tree(described: Any, tensors: Mapping[str, Tensor], weight: NDArray) -> State:
-    """Return the state that `_flat` described, copied to where its weight is.
-
-    It is laid out in memory like its weight, as it was when it was made: kernels take another path
-    for other layouts, and round differently, so that a resumed run would end with other bits.
-    """
-    if described is None:
-        return None
-    if not isinstance(described, str):
-        return tuple(_tree(part, tensors, weight) for part in described)
-    saved = tensors[described]
-    dispatch.wait(weight)
-    value = weight.value()
-    like = value if saved.shape == value.shape else saved
-    copy = torch.empty_like(like, dtype=saved.dtype, device=value.device)
-    return dispatch.array_class()(copy.copy_(saved), weight.context)
-
-
-def _read(fname: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the description and the tensors of a file of `save_states`."""
-    try:
-        metadata, tensors = serialize.load_metadata(fname), serialize.load(fname)
-    except FormatError as error:
-        raise FormatError(
-            f"{error}. Trainer.load_states reads what Trainer.save_states of regluon wrote; the "
-            "states files of MXNet are pickles and are not read: begin with fresh states"
-        ) from error
-    if _KEY not in metadata or not isinstance(tensors, dict):
-        raise FormatError(f"{fname} holds arrays, but not the states of a Trainer")
-    try:
-        described = json.loads(metadata[_KEY])
-    except ValueError as error:
-        raise FormatError(f"{fname}: the description of the states is damaged: {error}") from error
-    return described, tensors
+def _note_used(work: list[_Work]) -> None:
+    for copy in itertools.chain.from_iterable(item.copies for item in work):
+        if isinstance(copy._node, Leaf):
+            copy._node.fresh = False

@@ -19,19 +19,21 @@ def split_data(
 ) -> list[NDArray]:
     """Cut `data` into `num_slice` parts along `batch_axis`; the first parts take what is left over.
 
-    Raises `ShapeError` if the parts differ in size, unless `even_split` is False.
+    Raises `ShapeError` if the parts differ in size, unless `even_split` is False. Then a batch of
+    fewer rows gives fewer parts, of one row each.
 
     >>> import regluon as mx
     >>> [part.shape for part in split_data(mx.nd.zeros((4, 3)), 2)]
     [(2, 3), (2, 3)]
     """
     size = data.shape[batch_axis]
-    if num_slice < 1 or (even_split and size % num_slice) or size < num_slice:
+    if size < 1 or num_slice < 1 or (even_split and size % num_slice):
         raise ShapeError(
             f"an array of shape {data.shape} cannot be split into {num_slice} equal parts along "
             f"axis {batch_axis}; use a batch size that is a multiple of {num_slice}, or "
-            "even_split=False for at least one row each"
+            "even_split=False"
         )
+    num_slice = min(num_slice, size)
     each, extra = divmod(size, num_slice)
     ends = onp.cumsum([each + (i < extra) for i in range(num_slice)]).tolist()
     before = (slice(None),) * (batch_axis % data.ndim)
@@ -43,7 +45,7 @@ def split_data(
 def split_and_load(
     data: Any, ctx_list: Sequence[Context], batch_axis: int = 0, even_split: bool = True
 ) -> list[NDArray]:
-    """Cut a batch into one part per context and bring each part there.
+    """Cut a batch into one part per context, see `split_data`, and bring each part there.
 
     >>> import regluon as mx
     >>> parts = split_and_load(mx.nd.zeros((4, 3)), [mx.cpu(0), mx.cpu(1)])
@@ -55,7 +57,7 @@ def split_and_load(
     if len(ctx_list) == 1:
         return [data.as_in_context(ctx_list[0])]
     parts = split_data(data, len(ctx_list), batch_axis, even_split)
-    return [part.as_in_context(ctx) for part, ctx in zip(parts, ctx_list, strict=True)]
+    return [part.as_in_context(ctx) for part, ctx in zip(parts, ctx_list, strict=False)]
 
 
 def clip_global_norm(

@@ -209,7 +209,9 @@ class Optimizer:
             for name, value in vars(self).items()
             if not name.startswith("_") and isinstance(value, int | float | None)
         }
-        counts = next((counts for counts in self._all_counts.values() if counts), {})
+        counts: dict[Index, int] = {}
+        for each in self._all_counts.values():  # contexts may update different weights
+            counts |= {index: max(n, counts.get(index, 0)) for index, n in each.items()}
         return {**plain, "counts": list(counts.items())}
 
     def restore(self, settings: Mapping[str, Any], contexts: Sequence[Context]) -> None:

@@ -13,6 +13,8 @@ from regluon.gluon.utils import HookHandle, clip_global_norm, split_and_load, sp
         ((4, 3), 2, 0, True, [2, 2]),
         ((5, 3), 2, 0, False, [3, 2]),
         ((7, 3), 3, 0, False, [3, 2, 2]),
+        ((8, 2), 5, 0, False, [2, 2, 2, 1, 1]),
+        ((3, 5), 2, 1, False, [3, 2]),
         ((3, 4), 2, 1, True, [2, 2]),
         ((3, 4), 2, -1, True, [2, 2]),
         ((3, 4), 1, 0, True, [3]),
@@ -26,7 +28,7 @@ def test_split_data_cuts_like_mxnet(shape, parts, axis, even, lengths):
 
 
 def test_uneven_parts_are_an_error_that_says_what_to_do():
-    for size, parts, even in [(5, 2, True), (1, 2, False), (4, 0, True)]:
+    for size, parts, even in [(5, 2, True), (0, 2, False), (4, 0, True)]:
         with pytest.raises(mx.base.ShapeError, match="cannot be split into"):
             split_data(mx.nd.ones((size, 3)), parts, even_split=even)
 
@@ -37,6 +39,16 @@ def test_split_and_load_brings_each_part_to_its_context():
     assert [(p.context, p.shape) for p in parts] == [(ctx, (2, 2)) for ctx in contexts]
     (whole,) = split_and_load(mx.nd.ones((3, 2)), [mx.cpu(2)])
     assert whole.context is mx.cpu(2)
+
+
+def test_the_last_batch_may_be_uneven_or_smaller_than_the_number_of_contexts():
+    contexts = [mx.cpu(place) for place in range(3)]
+    for size, lengths in [(5, [2, 2, 1]), (2, [1, 1]), (1, [1])]:
+        data = mx.nd.arange(size * 2).reshape((size, 2))
+        parts = split_and_load(data, contexts, even_split=False)
+        assert [part.context for part in parts] == contexts[: len(lengths)]
+        assert [len(part) for part in parts] == lengths
+        assert (mx.nd.concat(*[p.as_in_context(mx.cpu()) for p in parts], dim=0) == data).min()
 
 
 @pytest.mark.parametrize("kind", ["nd", "np"])
