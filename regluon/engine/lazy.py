@@ -64,6 +64,7 @@ class LazyEngine(Engine):
         """Keep `fn` with its place in the order of every variable it touches."""
         with self._turn:
             if self._owns((*reads, *writes)):
+                self._settle(reads, writes)
                 fn()  # at once: later tasks on these variables wait for the end of this one
                 return
             self._keep(Task(next(self._numbers), fn, reads, writes, label))
@@ -74,6 +75,17 @@ class LazyEngine(Engine):
             return False
         task = self._running[-1]
         return meets((*task.reads, *task.writes), variables)
+
+    def _settle(self, reads: Sequence[Var], writes: Sequence[Var]) -> None:
+        """Run what is pending on those of these variables that are not the running task's own."""
+        users = [var.writer for var in (*reads, *writes) if not self._owns((var,))]
+        for var in writes:
+            if var.readers and not self._owns((var,)):
+                users += var.readers
+        for user in users:
+            if isinstance(user, Task):
+                for task in _needed(user):
+                    self._run(task)
 
     def _keep(self, task: Task) -> None:
         after: dict[int, Task] = {}
