@@ -385,7 +385,6 @@ def push(
     name: str,
     *,
     priority: int = 0,
-    site: str = "",
 ) -> None:
     """Queue work that is no operator, such as a backward pass, over arrays."""
     selected.engine.push(
@@ -394,7 +393,7 @@ def push(
         list(dict.fromkeys(array.root for array in writes)),
         ctx,
         priority=priority,
-        label=(name, site or user_line()),
+        label=(name, user_line()),
     )
 
 

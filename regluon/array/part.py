@@ -24,6 +24,7 @@ _UPDATES: dict[str, Callable[[Tensor, Any], Tensor]] = {
     "divide": Tensor.div_,
 }
 _WHOLE = (torch.int64, torch.int32)
+_BASIC = {int, slice, type(None)}
 
 
 def part(array: H, key: Any) -> H | None:
@@ -42,27 +43,23 @@ def part(array: H, key: Any) -> H | None:
     elif data is None or array.writer is not None or array.error is not None:
         return None
     kind = type(key)
-    run: bool | None
-    if kind is int or (kind is slice and _forward(key)):
-        run = True
-    elif kind is tuple:
-        run = _one_run(key, data.shape)
-    else:
+    run = True
+    if kind is tuple:
+        if not (key and data.is_contiguous() and _BASIC.issuperset(map(type, key))):
+            return None
+        run = False
+    elif kind is not int and (kind is not slice or not _forward(key)):
         return _chosen(array, data, key, limit) if isinstance(key, Handle) else None
-    if run is None:
-        return None
     try:
         piece = data[key]
-    except IndexError:
+    except (IndexError, TypeError, ValueError):
         return None
     if not piece.dim() and not (state.np_shape or isinstance(array, CLASSES["np"])):
         return None if outer is not None else _element(array, data, key)
-    if run:
+    if run or piece.is_contiguous():
         result = type(array)(None, array._ctx)
         result._view = _again(outer, key) if outer else View(array, lambda t: t[key], data, piece)
         return result
-    if not piece.numel():
-        return None
     result = type(array)(piece, array._ctx)
     result.share_with(array)
     return result
@@ -86,33 +83,6 @@ def _forward(key: slice) -> bool:
     return key.step is None and (key.start is not None or key.stop is not None)
 
 
-def _one_run(key: tuple[Any, ...], shape: tuple[int, ...]) -> bool | None:
-    """Say whether integers and slices choose one run of memory; None for other keys.
-
-    After the first axis of which several elements are taken, all axes must be whole.
-    """
-    if len(key) > len(shape) or not key:
-        return None
-    several = False
-    run = True
-    for item, length in zip(key, shape, strict=False):
-        if type(item) is int:
-            count = 1
-        elif type(item) is not slice or item.step is not None:
-            return None
-        elif item.start is None and item.stop is None:
-            count = length
-        else:
-            try:
-                start, stop, _ = item.indices(length)
-            except TypeError:
-                return None
-            count = stop - start
-        run = run and (count == length or not several)
-        several = several or count > 1
-    return run
-
-
 def _chosen(array: H, data: Tensor, key: Handle, limit: int) -> H | None:
     """Return the rows that an array of integers chooses; a CPU notices those out of range."""
     index = key.ready(limit)
@@ -132,18 +102,18 @@ def updated(array: Handle, name: str, other: Any) -> bool:
     limit = selected.engine.direct
     if limit < 0 or state.recording or name not in _UPDATES:
         return False
-    root = array.root
+    root = array if array._view is None else array._view.base
     if root.readers or root._shares is not None or weakref.getweakrefcount(root):
         return False
     data = array.ready(limit)
-    if data is None or not data.is_floating_point():
+    if data is None:
         return False
     if isinstance(other, Handle):
         value = other.ready(limit)
         if value is None or other._ctx is not array._ctx or value.dtype != data.dtype:
             return False
         other = value
-    elif type(other) is not float and type(other) is not int:
+    elif (type(other) is not float and type(other) is not int) or not data.is_floating_point():
         return False
     try:
         _UPDATES[name](data, other)

@@ -1,5 +1,6 @@
 """The short way through the door: a plain operator on finished arrays, computed on the spot."""
 
+import sys
 import weakref
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -29,14 +30,14 @@ def computed(
     and if some of the arrays have no gradient in this operator, though they could.
     """
     values: list[Any] = []
-    parents: list[Node] = []
+    parents: list[Any] = []
     home = None
+    bounded = limit < sys.maxsize
     for arg in args:
         if isinstance(arg, Handle):
-            node = arg._node
-            live = recording and node is not None and not node.spent
+            live = recording and (node := arg._node) is not None and not node.spent
             value = arg._graph if live else arg._data
-            if arg.writer is not None or value is None or value.numel() > limit or arg.error:
+            if value is None or arg.writer or arg.error or (bounded and value.numel() > limit):
                 value = arg.graph_ready(limit) if live else arg.ready(limit)
                 if value is None:
                     return None

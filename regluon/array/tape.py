@@ -141,7 +141,6 @@ def _queue_backward(
 ) -> None:
     leaves = [node for node in nodes if isinstance(node, Leaf)]
     grads = [leaf.grad for leaf in leaves if leaf.grad is not None]
-    scope = _scope(nodes)
     site = user_line()
     for leaf in leaves:
         leaf.fresh = True
@@ -149,14 +148,14 @@ def _queue_backward(
     def task() -> None:
         tensors = [head.graph_value() for head in heads]
         seeds = _seeds(tensors, head_grads)
-        taken = {seed.untyped_storage().data_ptr() for seed in seeds}
+        taken = {seed.untyped_storage().data_ptr() for seed in seeds if seed is not None}
         reached = [pair for pair in zip(tensors, seeds, strict=True) if pair[0].requires_grad]
         for leaf in leaves:
             leaf.active = taken
         try:
             if reached:
-                roots, given = map(list, zip(*reached, strict=True))
-                with scope:
+                roots, given = zip(*reached, strict=True)
+                with _scope(nodes):
                     torch.autograd.backward(roots, given, retain_graph=retain_graph)
             for leaf in leaves:
                 _clear_unreached(leaf)
@@ -170,8 +169,10 @@ def _queue_backward(
             if not retain_graph:
                 _leave(heads)
 
-    added = [leaf.grad for leaf in leaves if leaf.grad is not None and leaf.req == "add"]
-    reads = [*heads, *_given(head_grads), *_live_inputs(nodes), *added]
+    reads = [*heads, *_given(head_grads)]
+    if not selected.engine.inline:
+        reads += _live_inputs(nodes)
+        reads += [leaf.grad for leaf in leaves if leaf.grad is not None and leaf.req == "add"]
     push(task, reads, grads, heads[0]._ctx, "backward")
     if not retain_graph:
         _spend(nodes)
@@ -180,10 +181,9 @@ def _queue_backward(
 def _spend(nodes: Sequence[Node]) -> None:
     """The graph is gone after this pass: its arrays are constants from now on."""
     for node in nodes:
-        node.spent = not isinstance(node, Leaf)
-        node.parents = ()
-        if isinstance(node, FunctionNode):
-            node.saved = ()
+        if not isinstance(node, Leaf):
+            node.spent = True
+            node.parents = ()
 
 
 def _clear_unreached(leaf: Leaf) -> None:
@@ -209,7 +209,6 @@ def grad(
     """Return the gradients of `heads` for `variables` as new arrays, their `.grad` untouched."""
     nodes = _checked_graph(heads, head_grads, train_mode)
     _check_variables(variables, nodes)
-    scope = _scope(nodes)
     site = user_line()
     results = [type(v)(None, v._ctx, v.spec) for v in variables]
     if create_graph:
@@ -223,11 +222,12 @@ def grad(
         seeds = _seeds(tensors, head_grads, recorded=create_graph)
         leaves = [variable.graph_value() for variable in variables]
         try:
-            with scope:
+            with _scope(nodes):
                 found = _gradients(tensors, leaves, seeds, retain_graph, create_graph)
         except RuntimeError as error:
             raise _explained(error, nodes, heads, site) from error
-        taken = {tensor.untyped_storage().data_ptr() for tensor in (*seeds, *leaves)}
+        shared = [*leaves, *(seed for seed in seeds if seed is not None)]
+        taken = {tensor.untyped_storage().data_ptr() for tensor in shared}
         with torch.set_grad_enabled(create_graph):
             found = [_own(gradient, taken) for gradient in found]
         for result, gradient in zip(results, found, strict=True):
@@ -248,7 +248,7 @@ def grad(
 def _gradients(
     heads: Sequence[Tensor],
     variables: Sequence[Tensor],
-    seeds: Sequence[Tensor],
+    seeds: Sequence[Tensor | None],
     retain_graph: bool,
     create_graph: bool,
 ) -> list[Tensor]:
@@ -312,36 +312,37 @@ def _checked_graph(
         if seed is not None:
             _check_fit("head gradient", seed, head)
     nodes = _graph(heads)
-    for node in nodes:
-        if isinstance(node, FunctionNode):
-            node.training = train_mode
-            _check_saved(node)
+    for function in _functions(nodes):
+        function.training = train_mode
+        _check_saved(function)
     return nodes
 
 
 def _graph(heads: Sequence[Handle]) -> list[Node]:
     """Return every node that the heads were computed from, and the heads' own."""
-    found: dict[int, Node] = {}
+    found: dict[Node, None] = {}  # an ordered set
     stack = [head._node for head in heads if head._node is not None]
     while stack:
         node = stack.pop()
-        if id(node) in found:
+        if node in found:
             continue
         if node.spent:
             raise MXNetError(
                 "part of this graph was freed by an earlier backward(); call that one with "
                 f"retain_graph=True (at {user_line()})"
             )
-        found[id(node)] = node
-        stack.extend(node.parents)
-    return list(found.values())
+        found[node] = None
+        stack += node.parents
+    return list(found)
+
+
+def _functions(nodes: Iterable[Node]) -> list[FunctionNode]:
+    return [node for node in nodes if isinstance(node, FunctionNode)]
 
 
 def _scope(nodes: Iterable[Node]) -> AbstractContextManager[object]:
     """Return the scope of a backward pass: Python gradients run on the thread of the task."""
-    if any(isinstance(node, FunctionNode) for node in nodes):
-        return torch.autograd.set_multithreading_enabled(False)
-    return nullcontext()
+    return torch.autograd.set_multithreading_enabled(False) if _functions(nodes) else nullcontext()
 
 
 def _given(head_grads: Iterable[Handle | None]) -> list[Handle]:
@@ -356,13 +357,15 @@ def _live_inputs(nodes: Iterable[Node]) -> list[Handle]:
 
 def _seeds(
     tensors: Sequence[Tensor], head_grads: Sequence[Handle | None], recorded: bool = False
-) -> list[Tensor]:
-    return [
-        torch.ones_like(tensor)
-        if seed is None
-        else (seed.graph_value() if recorded and seed.recorded() else seed.value())
-        for tensor, seed in zip(tensors, head_grads, strict=True)
-    ]
+) -> list[Tensor | None]:
+    """Return the head gradients as tensors; None stands for ones where torch knows that itself."""
+    seeds: list[Tensor | None] = []
+    for tensor, seed in zip(tensors, head_grads, strict=True):
+        if seed is not None:
+            seeds.append(seed.graph_value() if recorded and seed.recorded() else seed.value())
+        else:
+            seeds.append(None if tensor.numel() == 1 else torch.ones_like(tensor))
+    return seeds
 
 
 def _check_saved(node: FunctionNode) -> None:

@@ -1,21 +1,31 @@
 """Products of vectors, matrices and higher arrays, and the functions of np.linalg."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from regluon.base import DTypeError, MXNetError, ShapeError
 from regluon.ops.calling import by_name, register_meta
+from regluon.ops.dtype import dtype_name
+from regluon.ops.infer import broadcast_shape, common_shape, meta, promoted, real
+from regluon.ops.math import alike
+from regluon.ops.reduce import chosen_axes, reduced_shape
+from regluon.ops.registry import Spec, register
 
 
 Axes = int | Sequence[int]
+Array = Tensor | Spec
 
 
-def check_pair(lhs: Tensor, rhs: Tensor, left: int, right: int) -> None:
+def check_pair(lhs: Array, rhs: Array, left: int, right: int) -> None:
     """Raise unless the arrays have one dtype and the axes to be summed have one size."""
     if lhs.dtype != rhs.dtype:
-        raise DTypeError(f"both arrays need one dtype, not {lhs.dtype} and {rhs.dtype}")
+        raise DTypeError(
+            f"both arrays need one dtype, not {dtype_name(lhs.dtype)} and {dtype_name(rhs.dtype)}"
+        )
     if lhs.shape[left] != rhs.shape[right]:
         raise ShapeError(
             f"shapes {tuple(lhs.shape)} and {tuple(rhs.shape)}: the axes to be summed have sizes "
@@ -23,7 +33,31 @@ def check_pair(lhs: Tensor, rhs: Tensor, left: int, right: int) -> None:
         )
 
 
-@register_meta(nd="dot", symbol="dot")
+def _summed(lhs: Array, rhs: Array, left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
+    """Return the axes that are left, those of `lhs` first, when pairs of axes are summed."""
+    shapes = [list(lhs.shape), list(rhs.shape)]
+    for shape, axes in zip(shapes, (left, right), strict=True):
+        for axis in sorted((axis % len(shape) for axis in axes), reverse=True):
+            del shape[axis]
+    return (*shapes[0], *shapes[1])
+
+
+def _dot_infer(
+    lhs: Array,
+    rhs: Array,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    forward_stype: str | None = None,
+) -> tuple[Spec, ...]:
+    if not (lhs.shape and rhs.shape):
+        raise ShapeError("dot needs arrays with at least one axis")
+    left, right = (0 if transpose_a else -1), (-1 if transpose_b else 0)
+    check_pair(lhs, rhs, left, right)
+    return (Spec(_summed(lhs, rhs, (left,), (right,)) or (1,), lhs.dtype),)
+
+
+@register(_dot_infer, nd="dot", symbol="dot")
 def dot_nd(
     lhs: Tensor,
     rhs: Tensor,
@@ -38,19 +72,40 @@ def dot_nd(
     >>> dot_nd(torch.ones(2, 3), torch.ones(3, 4, 5)).shape
     torch.Size([2, 4, 5])
     """
-    if lhs.dim() == 0 or rhs.dim() == 0:
-        raise ShapeError("dot needs arrays with at least one axis")
-    left, right = (0 if transpose_a else -1), (-1 if transpose_b else 0)
-    check_pair(lhs, rhs, left, right)
-    if lhs.dim() == rhs.dim() == 2:
-        return torch.mm(lhs.t() if transpose_a else lhs, rhs.t() if transpose_b else rhs)
-    if lhs.dim() == rhs.dim() == 1:
-        return torch.dot(lhs, rhs).reshape(1)
-    result: Tensor = torch.tensordot(lhs, rhs, dims=([left], [right]))
+    ranks = (lhs.dim(), rhs.dim())
+    try:
+        if ranks == (2, 2):
+            return torch.mm(lhs.t() if transpose_a else lhs, rhs.t() if transpose_b else rhs)
+        if ranks == (1, 1):
+            return torch.dot(lhs, rhs).reshape(1)
+        result: Tensor = torch.tensordot(
+            lhs, rhs, dims=([0 if transpose_a else -1], [-1 if transpose_b else 0])
+        )
+    except (RuntimeError, IndexError):
+        _dot_infer(lhs, rhs, transpose_a=transpose_a, transpose_b=transpose_b)  # raises
+        raise
     return result
 
 
-@register_meta(nd="batch_dot", npx="batch_dot", symbol="batch_dot")
+def _batch_dot_infer(
+    lhs: Array,
+    rhs: Array,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    forward_stype: str | None = None,
+) -> tuple[Spec, ...]:
+    first, second = tuple(lhs.shape), tuple(rhs.shape)
+    if len(first) < 3 or len(first) != len(second) or first[:-2] != second[:-2]:
+        raise ShapeError(
+            f"batch_dot needs equal leading axes, at least one, not shapes {first} and {second}"
+        )
+    check_pair(lhs, rhs, -2 if transpose_a else -1, -1 if transpose_b else -2)
+    rows, columns = first[-1 if transpose_a else -2], second[-2 if transpose_b else -1]
+    return (Spec((*first[:-2], rows, columns), lhs.dtype),)
+
+
+@register(_batch_dot_infer, nd="batch_dot", npx="batch_dot", symbol="batch_dot")
 def batch_dot(
     lhs: Tensor,
     rhs: Tensor,
@@ -63,23 +118,31 @@ def batch_dot(
     >>> batch_dot(torch.ones(2, 3, 4), torch.ones(2, 5, 4), transpose_b=True).shape
     torch.Size([2, 3, 5])
     """
-    if lhs.dim() < 3 or lhs.dim() != rhs.dim() or lhs.shape[:-2] != rhs.shape[:-2]:
-        raise ShapeError(
-            f"batch_dot needs equal leading axes, at least one, not shapes {tuple(lhs.shape)} and "
-            f"{tuple(rhs.shape)}"
-        )
-    check_pair(lhs, rhs, -2 if transpose_a else -1, -1 if transpose_b else -2)
+    _batch_dot_infer(lhs, rhs, transpose_a=transpose_a, transpose_b=transpose_b)
     return torch.matmul(lhs.mT if transpose_a else lhs, rhs.mT if transpose_b else rhs)
 
 
-@register_meta(np="dot", symbol="_np_dot")
+def _scaled(a: Any, b: Any) -> bool:
+    """Say whether a number, or an array without axes, multiplies every element of the other."""
+    return not all(isinstance(each, Array) and each.shape for each in (a, b))
+
+
+def _dot_np_infer(a: Any, b: Any) -> tuple[Spec, ...]:
+    if _scaled(a, b):
+        return (Spec(broadcast_shape(a, b), promoted(a, b)),)
+    inner = max(len(b.shape) - 2, 0)
+    check_pair(a, b, -1, inner)
+    return (Spec(_summed(a, b, (-1,), (inner,)), a.dtype),)
+
+
+@register(_dot_np_infer, np="dot", symbol="_np_dot")
 def dot_np(a: Tensor | float, b: Tensor | float) -> Tensor:
     """Multiply as NumPy's dot: the last axis of `a` meets the last but one of `b`.
 
     A number, or an array without axes, multiplies every element.
     """
     if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a.dim() and b.dim()):
-        return torch.mul(a, b)
+        return torch.mul(*alike(a, b))
     inner = max(b.dim() - 2, 0)
     check_pair(a, b, -1, inner)
     if b.dim() <= 2:
@@ -88,38 +151,55 @@ def dot_np(a: Tensor | float, b: Tensor | float) -> Tensor:
     return result
 
 
-@register_meta(np="matmul", symbol="_npi_matmul")
+def _matmul_infer(a: Array, b: Array) -> tuple[Spec, ...]:
+    if not (a.shape and b.shape):
+        raise ShapeError("matmul needs arrays with at least one axis; use multiply for numbers")
+    first, second = tuple(a.shape), tuple(b.shape)
+    check_pair(a, b, -1, max(len(second) - 2, 0))
+    batch = common_shape((first[:-2], second[:-2]))
+    return (Spec((*batch, *first[-2:-1], *second[-1:] * (len(second) > 1)), a.dtype),)
+
+
+@register(_matmul_infer, np="matmul", symbol="_npi_matmul")
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Multiply matrices in the last two axes, the others broadcast; a vector is a row or column."""
-    if a.dim() == 0 or b.dim() == 0:
-        raise ShapeError("matmul needs arrays with at least one axis; use multiply for numbers")
-    check_pair(a, b, -1, max(b.dim() - 2, 0))
-    return torch.matmul(a, b)
+    try:
+        return torch.matmul(a, b)
+    except RuntimeError:
+        _matmul_infer(a, b)  # raises
+        raise
 
 
-def _paired_axes(a: Tensor, b: Tensor, axes: int | Sequence[Axes]) -> tuple[list[int], ...]:
-    """Return the axes of `a` and of `b` to be summed, in pairs."""
+def _paired_axes(a: Array, b: Array, axes: int | Sequence[Axes]) -> tuple[list[int], list[int]]:
+    """Return the axes of `a` and of `b` to be summed, in pairs that fit."""
     if isinstance(axes, int):
-        if not 0 <= axes <= min(a.dim(), b.dim()):
-            raise ShapeError(f"arrays of {a.dim()} and {b.dim()} axes have no {axes} to be summed")
-        return list(range(a.dim() - axes, a.dim())), list(range(axes))
-    left, right = (list(item) if isinstance(item, Sequence) else [item] for item in axes)
+        ranks = len(a.shape), len(b.shape)
+        if not 0 <= axes <= min(ranks):
+            raise ShapeError(f"arrays of {ranks[0]} and {ranks[1]} axes have no {axes} to be summed")
+        left, right = list(range(ranks[0] - axes, ranks[0])), list(range(axes))
+    else:
+        left, right = (list(item) if isinstance(item, Sequence) else [item] for item in axes)
     if len(left) != len(right):
         raise ShapeError(f"the axes {left} and {right} do not form pairs")
+    for pair in zip(left, right, strict=True):
+        check_pair(a, b, *pair)
     return left, right
 
 
-@register_meta(np="tensordot", symbol="_npi_tensordot")
+def _tensordot_infer(
+    a: Array, b: Array, *, axes: int | Sequence[Axes] = 2
+) -> tuple[Spec, ...]:
+    return (Spec(_summed(a, b, *_paired_axes(a, b, axes)), a.dtype),)
+
+
+@register(_tensordot_infer, np="tensordot", symbol="_npi_tensordot")
 def tensordot(a: Tensor, b: Tensor, axes: int | Sequence[Axes] = 2) -> Tensor:
     """Sum over pairs of axes: the last `axes` of `a` with the first of `b`, or two lists.
 
     >>> np.tensordot(np.ones((2, 3, 4)), np.ones((4, 5)), axes=(2, 0)).shape
     (2, 3, 5)
     """
-    dims = _paired_axes(a, b, axes)
-    for left, right in zip(*dims, strict=True):
-        check_pair(a, b, left, right)
-    result: Tensor = torch.tensordot(a, b, dims=dims)
+    result: Tensor = torch.tensordot(a, b, dims=_paired_axes(a, b, axes))
     return result
 
 
@@ -146,7 +226,14 @@ def einsum(subscripts: str, *operands: Tensor, optimize: bool | str = False) -> 
         raise ShapeError(str(error)) from error
 
 
-@register_meta(np="inner")
+def _inner_infer(a: Any, b: Any) -> tuple[Spec, ...]:
+    if _scaled(a, b):
+        return (Spec(broadcast_shape(a, b), promoted(a, b)),)
+    check_pair(a, b, -1, -1)
+    return (Spec(_summed(a, b, (-1,), (-1,)), a.dtype),)
+
+
+@register(_inner_infer, np="inner")
 def inner(a: Tensor | float, b: Tensor | float) -> Tensor:
     """Sum over the last axes of both arrays; a number multiplies every element.
 
@@ -154,12 +241,16 @@ def inner(a: Tensor | float, b: Tensor | float) -> Tensor:
     array(2.)
     """
     if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a.dim() and b.dim()):
-        return torch.mul(a, b)
+        return torch.mul(*alike(a, b))
     check_pair(a, b, -1, -1)
     return torch.inner(a, b)
 
 
-@register_meta(np="outer")
+def _outer_infer(a: Spec, b: Spec) -> tuple[Spec, ...]:
+    return (Spec((math.prod(a.shape), math.prod(b.shape)), promoted(a, b)),)
+
+
+@register(_outer_infer, np="outer")
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """Multiply every element of `a` with every one of `b`: a matrix of the flattened arrays.
 
@@ -179,7 +270,13 @@ def kron(a: Tensor, b: Tensor) -> Tensor:
     return torch.kron(a.contiguous(), b.contiguous())
 
 
-@register_meta(np="vdot")
+def _vdot_infer(a: Array, b: Array) -> tuple[Spec, ...]:
+    sizes = [Spec((math.prod(each.shape),), each.dtype) for each in (a, b)]
+    check_pair(*sizes, 0, 0)
+    return (Spec((), a.dtype),)
+
+
+@register(_vdot_infer, np="vdot")
 def vdot(a: Tensor, b: Tensor) -> Tensor:
     """Return the inner product of the flattened arrays.
 
@@ -192,7 +289,16 @@ def vdot(a: Tensor, b: Tensor) -> Tensor:
     return result
 
 
-@register_meta(also={"np.linalg": "norm"}, symbol="_npi_norm")
+def _norm_infer(
+    x: Spec, *, ord: Any = None, axis: Axes | None = None, keepdims: bool = False
+) -> tuple[Spec, ...]:
+    if ord is not None:
+        return _norm_meta(x, ord=ord, axis=axis, keepdims=keepdims)
+    shape = reduced_shape(x.shape, chosen_axes(len(x.shape), axis), keepdims)
+    return real(Spec(shape, x.dtype))
+
+
+@register(_norm_infer, also={"np.linalg": "norm"}, symbol="_npi_norm")
 def linalg_norm(
     x: Tensor,
     ord: float | str | None = None,
@@ -212,3 +318,6 @@ def linalg_norm(
     else:
         result = torch.linalg.norm(values, ord, dim, keepdims)
     return result
+
+
+_norm_meta = meta(linalg_norm)
