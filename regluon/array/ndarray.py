@@ -101,6 +101,13 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
         """Return when the value is computed; raise what went wrong on the way."""
         dispatch.wait(self)
 
+    def wait_to_write(self) -> None:
+        """Return when no operator that was called so far reads or writes this array.
+
+        Then another library may write to the memory that `to_torch()` shares.
+        """
+        dispatch.selected.engine.wait_to_write(self.root)
+
     def asnumpy(self) -> Any:
         """Return a copy as a NumPy array (bfloat16 becomes float32)."""
         dispatch.wait(self)

@@ -121,6 +121,14 @@ class LazyEngine(Engine):
             if self._failures:
                 raise_at_read(self._failures.pop(0))
 
+    def wait_to_write(self, var: Var) -> None:
+        """Run what reads `var` as well."""
+        with self._turn:
+            for reader in sorted(var.readers or (), key=lambda task: task.number):
+                for task in _needed(reader):
+                    self._run(task)
+        self.wait_for_var(var)
+
     def finish(self) -> None:
         """Run everything; raise nothing."""
         with self._turn:

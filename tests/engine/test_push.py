@@ -69,3 +69,12 @@ def test_bulk_sizes_nest() -> None:
     with mx.engine.bulk(5):
         assert mx.engine.set_bulk_size(7) == 5
     assert mx.engine.set_bulk_size(15) == 15
+
+
+def test_wait_to_write_returns_when_nobody_reads_the_array_any_more() -> None:
+    x, y = mx.nd.ones((300, 300)), mx.nd.zeros((300, 300))
+    shared = x.to_torch()
+    mx.engine.push(lambda: y.to_torch().copy_(x.to_torch() * 3), [x], [y])
+    x.wait_to_write()
+    shared.fill_(7)
+    assert y.asnumpy().max() == 3
