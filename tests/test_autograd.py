@@ -5,7 +5,7 @@ import torch
 
 import regluon as mx
 from regluon import autograd, nd
-from regluon.base import DTypeError, MXNetError, ShapeError
+from regluon.base import ContextError, DTypeError, MXNetError, ShapeError
 
 
 def leaf(*values: float) -> nd.NDArray:
@@ -53,37 +53,6 @@ def test_null_asks_for_nothing() -> None:
 def test_integers_have_no_gradient() -> None:
     with pytest.raises(DTypeError, match="int32"):
         nd.array([1], dtype="int32").attach_grad()
-
-
-def test_scopes_nest_and_restore() -> None:
-    assert not autograd.is_recording()
-    with autograd.record():
-        assert autograd.is_recording()
-        assert autograd.is_training()
-        with autograd.pause():
-            assert not autograd.is_recording()
-            assert not autograd.is_training()
-        with autograd.predict_mode():
-            assert autograd.is_recording()
-            assert not autograd.is_training()
-    with autograd.record(train_mode=False):
-        assert not autograd.is_training()
-    with autograd.train_mode():
-        assert autograd.is_training()
-    assert autograd.set_recording(True) is False
-    assert autograd.set_recording(False) is True
-    assert autograd.set_training(True) is False
-    assert autograd.set_training(False) is True
-
-
-def test_scopes_decorate_functions() -> None:
-    @autograd.record()
-    def square(x):
-        return x * x
-
-    x = leaf(3)
-    square(x).backward()
-    assert x.grad.asscalar() == 6
 
 
 def test_pause_cuts_the_graph() -> None:
@@ -152,6 +121,36 @@ def test_several_heads_add_up() -> None:
         y, z = x * 2, x * 3
     autograd.backward([y, z])
     assert x.grad.asscalar() == 5
+    with autograd.record():
+        y, z = x * 2, x * 3
+    autograd.backward([y, z, y], [None, nd.array([100]), nd.array([10])])
+    assert x.grad.asscalar() == 322
+
+
+def test_head_gradients_that_do_not_fit_are_errors() -> None:
+    x = leaf(1, 2)
+    with autograd.record():
+        y, z = x * 2, x * 3
+    with pytest.raises(MXNetError, match="1 head gradients were given for 2 heads"):
+        autograd.backward([y, z], [None])
+    with pytest.raises(MXNetError, match="no heads given"):
+        autograd.backward([])
+    with pytest.raises(DTypeError, match="head gradient is float64, the array float32"):
+        y.backward(nd.array([1, 2], dtype="float64"))
+    with pytest.raises(ContextError, match=r"on cpu\(1\), the array on cpu\(0\)"):
+        y.backward(nd.ones(2, ctx=mx.cpu(1)))
+    with pytest.raises(DTypeError, match="must be an array of shape"):
+        y.backward(3)
+    with pytest.raises(MXNetError, match="an array is needed, not int"):
+        autograd.backward([1])
+    y.backward()  # none of these spent the graph
+    assert x.grad.asnumpy().tolist() == [2, 2]
+
+
+def test_a_leaf_is_a_head_too() -> None:
+    x = leaf(1, 2)
+    x.backward()
+    assert x.grad.asnumpy().tolist() == [1, 1]
 
 
 def test_a_changed_input_is_an_error_that_names_the_writing_line() -> None:
@@ -189,6 +188,35 @@ def test_a_leaf_made_of_a_copy_keeps_its_value_when_the_source_is_written() -> N
         y = turned * turned
     y.backward()
     assert turned.grad.asnumpy().tolist() == [[2, 4]]
+
+
+WRITES = {
+    "x[0]": lambda x, y: x[0].__setitem__(slice(None), 5),
+    "x[1:]": lambda x, y: x[1:].__iadd__(1),
+    "x[:, 0]": lambda x, y: x.__setitem__((slice(None), 0), 5),
+    "x.reshape": lambda x, y: x.reshape((-1,)).__setitem__(0, 5),
+    "x.detach": lambda x, y: x.detach().__imul__(2),
+    "x +=": lambda x, y: x.__iadd__(1),
+    "out=x": lambda x, y: nd.add(x, 1, out=x),
+    "y[0]": lambda x, y: y.__setitem__(0, 5),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.parametrize("engine", ["NaiveEngine", "LazyEngine"])
+def test_writes_through_views_are_noticed_and_named(name: str, engine: str) -> None:
+    before = mx.engine.set_type(engine)
+    try:
+        x = nd.array([[1, 2], [3, 4]])
+        x.attach_grad()
+        with autograd.record():
+            y = nd.exp(x * x)
+        line = WRITES[name].__code__.co_firstlineno
+        WRITES[name](x, y)
+        with pytest.raises(MXNetError, match=rf"changed in place(.|\n)*test_autograd\.py:{line}"):
+            finished_backward(y)
+    finally:
+        mx.engine.set_type(before)
 
 
 def test_a_change_that_the_gradient_does_not_need_is_fine() -> None:
@@ -262,6 +290,50 @@ def test_mark_variables_uses_the_given_gradients() -> None:
     assert x.grad is g
 
 
+def test_marked_gradients_may_be_views_and_requests_differ() -> None:
+    a, b, c = nd.array([1, 2]), nd.array([3, 4]), nd.array([5, 6])
+    rows = nd.array([[7, 7], [8, 8], [9, 9]])
+    autograd.mark_variables([a, b, c], [rows[0], rows[1], rows[2]], ["write", "add", "null"])
+    for _ in range(2):
+        with autograd.record():
+            y = a * b * c
+        y.backward()
+    assert rows.asnumpy().tolist() == [[15, 24], [18, 32], [9, 9]]
+
+
+def test_gradients_that_do_not_fit_their_variable_are_errors() -> None:
+    x = nd.array([1, 2])
+    with pytest.raises(ShapeError, match=r"gradient has shape \(3,\), the array \(2,\)"):
+        autograd.mark_variables(x, nd.zeros(3))
+    with pytest.raises(DTypeError, match="float64"):
+        autograd.mark_variables(x, nd.zeros(2, dtype="float64"))
+    with pytest.raises(MXNetError, match="2 variables, 1 gradients and 2 grad_reqs"):
+        autograd.mark_variables([x, x], [nd.zeros(2)])
+    with pytest.raises(MXNetError, match="grad_req must be one of"):
+        autograd.mark_variables([x], [nd.zeros(2)], ["always"])
+    assert x.grad is None
+
+
+def test_gradients_share_storage_with_nothing() -> None:
+    x, y = leaf(1, 2), nd.array([[3, 4]])
+    y.attach_grad()
+    seed = nd.array([1, 10])
+    with autograd.record():
+        z = x + y.reshape((2,))
+    z.backward(seed)
+    found = [x.grad, y.grad, seed]
+    with autograd.record():
+        z = x + y.reshape((2,))
+    found += autograd.grad(z, [x, y], head_grads=seed)
+    with autograd.record():
+        z = x.sum()
+    found += autograd.grad(z, x)
+    for array in found:
+        array[:] = 0
+        array += 1
+    assert [array.asnumpy().ravel().tolist() for array in found] == [[1, 1]] * 6
+
+
 def test_gradients_are_on_the_context_of_their_array() -> None:
     x = nd.array([1.0], ctx=mx.cpu(1))
     x.attach_grad()
@@ -270,23 +342,6 @@ def test_gradients_are_on_the_context_of_their_array() -> None:
     y.backward()
     assert x.grad.context is mx.cpu(1)
     assert x.grad.asscalar() == 6
-
-
-def test_no_tensor_of_a_finished_step_stays_alive() -> None:
-    import gc
-    import weakref
-
-    x = leaf(1, 2, 3)
-    with autograd.record():
-        hidden = x * 2
-        loss = (hidden * hidden).sum()
-    watch = weakref.ref(hidden)
-    loss.backward()
-    loss.wait_to_read()
-    nd.waitall()
-    del hidden, loss
-    gc.collect()
-    assert watch() is None
 
 
 def test_views_are_heads_under_every_engine() -> None:
