@@ -324,3 +324,24 @@ def test_the_memory_of_shapes_is_bounded(monkeypatch):
     for size in range(1, 50):
         infer.meta(torch.relu)(Spec((size,), torch.float32))
     assert len(infer._cache) <= 16
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_indices_and_values_may_come_from_another_context(space):
+    F = SPACES[space]
+    x = F.array([[1, 2], [3, 4]])
+    rows = F.array([1, 0], dtype="int32", ctx=mx.cpu(1))
+    part = x[rows]
+    assert part.context == mx.cpu(0)
+    assert part.asnumpy().tolist() == [[3, 4], [1, 2]]
+    x[rows] = F.array([[5, 6], [7, 8]], ctx=mx.cpu(1), dtype="float64")
+    assert x.asnumpy().tolist() == [[7, 8], [5, 6]]
+
+
+def test_of_a_place_written_often_the_last_value_stays_however_many_there_are():
+    places = onp.random.RandomState(0).randint(0, 50, 100_000)
+    x = nd.zeros((50,))
+    x[places] = onp.arange(100_000, dtype="float32")
+    want = onp.zeros(50, "float32")
+    want[places] = onp.arange(100_000, dtype="float32")
+    assert (x.asnumpy() == want).all()
