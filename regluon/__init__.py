@@ -1,11 +1,14 @@
 """regluon: MXNet Gluon's programming model on PyTorch's kernels."""
 
+import sys
+
 from regluon import (  # noqa: F401
     autograd as autograd,
     context as context,
     engine as engine,
     gluon as gluon,
     image as image,
+    image as img,
     initializer as init,
     initializer as initializer,
     kvstore as kv,
@@ -21,8 +24,10 @@ from regluon import (  # noqa: F401
     optimizer as optimizer,
     profiler as profiler,
     random as random,
+    random as rnd,
     util as util,
 )
+from regluon.array.absent import Namespace, refused
 from regluon.base import MXNetError as MXNetError
 from regluon.context import (
     Context as Context,
@@ -50,3 +55,13 @@ __version__ = "0.1.0"
 # MXNet has these functions under two names: `mx.nd.random.uniform` is `mx.random.uniform` too.
 for _name, _function in vars(nd.random).items():
     setattr(random, _name, _function)
+
+contrib = Namespace("contrib", nd=nd.contrib, ndarray=nd.contrib)
+
+# Modules that MXNet has under the longer names: `from mxnet.ndarray import zeros`.
+sys.modules |= {
+    f"{__name__}.{name}": globals()[name]
+    for name in ("ndarray", "numpy", "numpy_extension", "init")
+}
+
+globals()["__getattr__"] = refused("", globals())  # no type checker sees this

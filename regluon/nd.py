@@ -1,5 +1,6 @@
 """mx.nd: imperative operators in MXNet's classic semantics, filled from the operator table."""
 
+from regluon.array.absent import refused
 from regluon.array.dlpack import (
     to_dlpack_for_read as to_dlpack_for_read,
     to_dlpack_for_write as to_dlpack_for_write,
@@ -20,3 +21,6 @@ from regluon.array.ndarray import NDArray as NDArray
 
 globals().update(functions("nd", "nd"), **namespaces("nd", "nd"))
 bind_methods("nd")
+__getattr__ = refused("nd", globals())
+
+del bind_methods, functions, namespaces, refused  # no completion should offer them

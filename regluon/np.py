@@ -1,11 +1,11 @@
 """mx.np: operators in NumPy's semantics, filled from the operator table."""
 
 from math import e as e, inf as inf, nan as nan, pi as pi
-from types import SimpleNamespace
 
 import numpy as onp
 
 from regluon.array import fallback
+from regluon.array.absent import Namespace, refused
 from regluon.array.interchange import (  # noqa: F401
     np_array as array,
     np_from_dlpack as from_dlpack,
@@ -28,7 +28,10 @@ set_printoptions = onp.set_printoptions
 
 fallback.OPERATORS.update(functions("np", "np"))
 globals().update({**fallback.functions(), **fallback.OPERATORS})
-random = SimpleNamespace(**functions("np.random", "np"))
-linalg = SimpleNamespace(**functions("np.linalg", "np"))
+random = Namespace("np.random", **functions("np.random", "np"))
+linalg = Namespace("np.linalg", **functions("np.linalg", "np"))
 fallback.OPERATORS.update({f"linalg.{name}": f for name, f in vars(linalg).items()})
 bind_methods("np")
+__getattr__ = refused("np", globals())
+
+del Namespace, bind_methods, functions, refused  # no completion should offer them

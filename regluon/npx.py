@@ -1,5 +1,6 @@
 """mx.npx: neural-network operators on NumPy-like arrays, and the switch to NumPy semantics."""
 
+from regluon.array.absent import refused
 from regluon.array.dlpack import (
     to_dlpack_for_read as to_dlpack_for_read,
     to_dlpack_for_write as to_dlpack_for_write,
@@ -35,3 +36,6 @@ from regluon.util import (
 _inner = namespaces("npx", "np")
 _inner["random"].seed = seed
 globals().update(functions("npx", "np"), **_inner)
+__getattr__ = refused("npx", globals())
+
+del functions, namespaces, refused  # no completion should offer them

@@ -6,12 +6,12 @@ import types
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import regluon as mx
 from regluon.array import fallback
+from regluon.array.absent import ABSENT, Reasons, reason
 from regluon.array.handle import Handle
 from regluon.ops.registry import NAMESPACES
 from tests.ops.samples import Sample, families
@@ -34,50 +34,6 @@ data that MXNet wrote for them; `tools/golden_names.py` asked MXNet for its name
 - **only here**: MXNet 1.9.1 has no such name.
 - **missing**: MXNet has it, regluon has not, and the row says why.
 """
-
-Reasons = tuple[tuple[str, str], ...]
-
-ABSENT: Reasons = (
-    (
-        "arithmetic with 8-bit integers: quantize a network with PyTorch's tools",
-        "nd.contrib.quantize* nd.contrib.dequantize nd.contrib.requantize "
-        "nd.contrib.calibrate_entropy",
-    ),
-    (
-        "sampling of graphs in CSR matrices; sparse arrays do not exist here",
-        "nd.contrib.dgl_* nd.contrib.edge_id nd.contrib.getnnz",
-    ),
-    (
-        "windows of detectors that torchvision.ops has, for `TorchBlock`",
-        "nd.contrib.*Deformable* nd.contrib.*Proposal nd.contrib.PSROIPooling nd.contrib.RROIAlign",
-    ),
-    ("the likelihood of one point process: write it with `foreach`", "nd.contrib.hawkesll"),
-    (
-        "a backward kernel that MXNet shows by accident: gradients come from `backward()`",
-        "nd.contrib.backward_*",
-    ),
-    ("comes with `gluon.rnn`", "nd.RNN npx.rnn"),
-    ("operators in Python are written with `autograd.Function`", "nd.Custom"),
-    ("MXNet's own way to call a hybridized block", "nd.CachedOp"),
-    (
-        "a part of MXNet's indexing, public by accident",
-        "nd.get_indexing_dispatch_code nd.get_oshape_of_gather_nd_op "
-        "nd.indexing_key_expand_implicit_axes",
-    ),
-    ("the number of a C structure, and a flag about it", "*.handle *.writable"),
-    (
-        "financial functions, which NumPy gave up: the package numpy-financial has them",
-        "np.mirr np.npv np.ppmt np.pv np.rate",
-    ),
-    ("a check inside MXNet's `gluon.probability`", "npx.constraint_check"),
-    ("pictures are read by `mx.image`", "nd.imdecode"),
-    (
-        "all of `mx.image`, which MXNet imports here: use `mx.image` itself, and the transforms "
-        "of `gluon.data.vision` in place of augmenters",
-        "npx.image.*",
-    ),
-)
-"""Why names of MXNet are missing: patterns of `namespace.name`, the first that fits counts."""
 
 PLAIN: Reasons = (
     ("an array of values; `tests/array/test_ndarray.py`", "nd.array np.array"),
@@ -155,18 +111,6 @@ def _imported(value: Any) -> bool:
     if isinstance(value, types.ModuleType | types.SimpleNamespace):
         return True
     return getattr(value, "__module__", "") in ("types", "regluon.array.namespace")
-
-
-def reason(reasons: Reasons, name: str) -> str:
-    """Return why a name `namespace.name` is as it is, or an empty string.
-
-    >>> reason(ABSENT, "nd.contrib.dgl_subgraph")
-    'sampling of graphs in CSR matrices; sparse arrays do not exist here'
-    """
-    for text, patterns in reasons:
-        if any(fnmatchcase(name, pattern) for pattern in patterns.split()):
-            return text
-    return ""
 
 
 def rows(space: str) -> Iterator[Row]:

@@ -2,10 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 from regluon.array import control, dispatch, np_functions
+from regluon.array.absent import Namespace
 from regluon.array.arguments import drawn_as
 from regluon.array.handle import Handle
 from regluon.array.shortcut import NUMBERS
@@ -172,11 +172,11 @@ def functions(space: str, family: str) -> dict[str, Function]:
     return {**made, **WRITTEN.get(space, {})}
 
 
-def namespaces(space: str, family: str) -> dict[str, SimpleNamespace]:
+def namespaces(space: str, family: str) -> dict[str, Namespace]:
     """Return the namespaces inside a namespace, such as `random` of `nd`, filled from the table."""
     inner = sorted(name for name in NAMESPACES if name.startswith(f"{space}."))
     return {
-        name.partition(".")[2]: SimpleNamespace(**functions(name, family))
+        name.partition(".")[2]: Namespace(name, **functions(name, family))
         for name in inner
         if not name.endswith("._internal")
     }

@@ -1,5 +1,6 @@
 """Gluon: parameters, blocks, layers, losses, data; networks written as Python classes."""
 
+from regluon.array.absent import refused
 from regluon.gluon import (
     data as data,
     loss as loss,
@@ -16,3 +17,6 @@ from regluon.gluon.parameter import (
 )
 from regluon.gluon.parameter_dict import ParameterDict as ParameterDict
 from regluon.gluon.trainer import Trainer as Trainer
+
+
+globals()["__getattr__"] = refused("gluon", globals())  # no type checker sees this

@@ -1,5 +1,6 @@
 """Layers, and containers that stack them."""
 
+from regluon.array.absent import refused
 from regluon.gluon.block import Block as Block
 from regluon.gluon.hybrid import HybridBlock as HybridBlock
 from regluon.gluon.nn.activation import (
@@ -55,3 +56,6 @@ from regluon.gluon.nn.pool import (
     ReflectionPad2D as ReflectionPad2D,
 )
 from regluon.gluon.nn.torch_block import TorchBlock as TorchBlock
+
+
+globals()["__getattr__"] = refused("gluon.nn", globals())  # no type checker sees this
