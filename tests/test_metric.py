@@ -66,17 +66,22 @@ def test_the_global_value_survives_a_local_reset():
     assert metric.num_inst == 9
 
 
-def test_updating_does_not_compute():
+@pytest.mark.parametrize("key", METRICS)
+def test_updating_with_arrays_on_several_contexts_does_not_compute(key):
     previous = mx.engine.set_type("LazyEngine")
     try:
+        kind, arguments, batches = METRICS[key]
+        metric = mx.metric.create(kind, **arguments)
+        labels, preds = arrays(batches[0])
+        preds = [pred.copyto(mx.cpu(place)) for place, pred in enumerate(preds)]
+        mx.nd.waitall()
         ran = []
-        label, pred = mx.nd.array([1]), mx.nd.array([[0.0, 1.0]])
-        push(lambda: ran.append(1), [pred], [pred], pred.context, "probe")
-        metric = mx.metric.Accuracy()
-        metric.update([label], [pred])
+        for pred in preds:
+            push(lambda: ran.append(1), [pred], [pred], pred.context, "probe")
+        metric.update(labels, preds)
         assert not ran
-        assert metric.get()[1] == 1.0
-        assert ran
+        assert metric.get()[1] == pytest.approx(GOLDEN[key][0], rel=1e-5)
+        assert len(ran) == len(preds)
     finally:
         mx.engine.set_type(previous)
 
@@ -153,6 +158,11 @@ def test_a_label_without_a_class_is_an_error_and_the_rest_still_counts(label):
 def test_f1_is_for_two_classes():
     with pytest.raises(MXNetError, match="two classes"):
         mx.metric.F1().update([mx.nd.zeros(1)], [mx.nd.zeros((1, 3))])
+    metric = mx.metric.F1()
+    metric.update([mx.nd.array([0, 1])], [mx.nd.array([[1, 0], [0, 1]])])
+    with pytest.raises(MXNetError, match="two classes"):
+        updated(metric, mx.nd.array([0, 1, 2]), mx.nd.zeros((3, 2)))
+    assert metric.get()[1] == 1
     with pytest.raises(MXNetError, match="macro"):
         mx.metric.F1(average="weighted")
 

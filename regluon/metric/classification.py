@@ -1,14 +1,17 @@
 """Metrics of class predictions: accuracy, F1, likelihoods; and the mean loss."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from regluon.array.dispatch import push
+from regluon.array.ndarray import NDArray
 from regluon.base import MXNetError, OutOfRangeError, ShapeError
 from regluon.metric.metric import EvalMetric, Shape, alias, check_label_shapes, register
+from regluon.ops.registry import Spec
 
 
 Names = Sequence[str] | None
@@ -109,7 +112,7 @@ class TopKAccuracy(EvalMetric):
 
 @register
 class F1(EvalMetric):
-    """The harmonic mean of precision and recall of class 1 of two; reading the arrays for it waits.
+    """The harmonic mean of precision and recall of class 1 of two.
 
     average: "macro" is the mean of the batches' scores, "micro" the score of all samples together.
     """
@@ -124,36 +127,61 @@ class F1(EvalMetric):
         if average not in ("macro", "micro"):
             raise MXNetError(f"average is 'macro' or 'micro', not {average!r}")
         self.average = average
+        self._numbers = 2 if average == "macro" else 3
         super().__init__(name, output_names, label_names, average=average)
 
     def reset(self) -> None:
         """Forget all batches."""
         super().reset()
-        self._counts = [0, 0, 0]
+        self._counts = torch.zeros(3, dtype=torch.float64)
 
     reset_local = reset
 
+    def _check(self, label: Shape, pred: Shape) -> None:
+        _check_scores(label, pred)
+        if pred[1] > 2:
+            raise MXNetError("F1 is defined here for two classes only")
+
     def update(self, labels: Any, preds: Any) -> None:
         """Add a batch: a list of label arrays and one of prediction arrays, or one array each."""
-        labels, preds = check_label_shapes(labels, preds, wrap=True)
-        if self.average == "macro":
-            self._counts = [0, 0, 0]
-        for label, pred in zip(labels, preds, strict=True):
-            _check_scores(label.shape, pred.shape)
-            truth = label.asnumpy().reshape(-1).astype("int32")
-            if pred.shape[1] > 2 or len(set(truth.tolist())) > 2:
+        counts = [self._count(label, pred) for label, pred in self._checked(labels, preds)]
+        if not counts:
+            return
+        arrays = [each.as_in_context(counts[0].context) for each in counts]
+
+        def measure() -> Iterable[Any]:
+            found = torch.stack([array.value() for array in arrays]).sum(0)
+            return found if self.average == "micro" else (_f1(found), 1)
+
+        self._add_up(arrays, measure)
+
+    def _count(self, label: NDArray, pred: NDArray) -> NDArray:
+        """Queue counting the hits, the guesses and the truths of class 1."""
+        counts = NDArray(None, pred.context, Spec((3,), torch.float64))
+
+        def task() -> None:
+            truth = label.value().reshape(-1).to(torch.int32)
+            if len(truth.unique()) > 2:
                 raise MXNetError("F1 is defined here for two classes only")
-            guess = pred.asnumpy().argmax(axis=1)
-            hits, guessed, true = (guess == 1) & (truth == 1), guess == 1, truth == 1
-            for index, found in enumerate((hits, guessed, true)):
-                self._counts[index] += int(found.sum())
-        hit, guessed_total, true_total = self._counts
-        score = 2 * hit / (guessed_total + true_total) if hit else 0.0
+            true, guess = truth == 1, pred.value().argmax(1) == 1
+            counts._data = torch.stack([(true & guess).sum(), guess.sum(), true.sum()]).double()
+
+        push(task, [label, pred], [counts], pred.context, f"metric {self.name}")
+        return counts
+
+    def _settle(self) -> None:
         if self.average == "macro":
-            self.sum_metric += score
-            self.num_inst += 1
-        else:
-            self.sum_metric, self.num_inst = score, 1
+            super()._settle()
+            return
+        for ctx in list(self._pending):
+            self._counts += torch.from_numpy(self._pending[ctx].asnumpy())
+            del self._pending[ctx]
+            self._sum_metric, self._num_inst = _f1(self._counts), 1
+
+
+def _f1(counts: Tensor) -> float:
+    hits, guesses, truths = counts.tolist()
+    return float(2 * hits / (guesses + truths)) if hits else 0.0
 
 
 @register

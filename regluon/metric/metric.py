@@ -1,7 +1,7 @@
 """The contract of metrics, the registry of them, and those made of others or of a function."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as onp
@@ -59,6 +59,8 @@ class EvalMetric:
     the engine that adds to a running sum on the predictions' context, and `get` reads it.
     """
 
+    _numbers = 2  # how many sums run on each context
+
     sum_metric = _statistic("sum_metric")
     num_inst = _statistic("num_inst")
     global_sum_metric = _statistic("global_sum_metric")
@@ -102,12 +104,16 @@ class EvalMetric:
 
     def update(self, labels: Any, preds: Any) -> None:
         """Add a batch: a list of label arrays and one of prediction arrays, or one array each."""
+        for label, pred in self._checked(labels, preds):
+            self._add(label, pred)
+
+    def _checked(self, labels: Any, preds: Any) -> list[tuple[NDArray, NDArray]]:
+        """Return the pairs of a batch whose shapes fit, each on the context of its predictions."""
         labels, preds = check_label_shapes(labels, preds, wrap=True)
         pairs = list(zip(map(_as_array, labels), map(_as_array, preds), strict=True))
         for label, pred in pairs:
             self._check(label.shape, pred.shape)
-        for label, pred in pairs:
-            self._add(label.as_in_context(pred.context), pred)
+        return [(label.as_in_context(pred.context), pred) for label, pred in pairs]
 
     def _check(self, label: Shape, pred: Shape) -> None:
         """Raise if a label array of this shape does not fit predictions of that shape."""
@@ -118,18 +124,23 @@ class EvalMetric:
 
     def _add(self, label: NDArray, pred: NDArray) -> None:
         """Queue the measuring of one pair."""
-        total = self._pending.get(pred.context)
+        self._add_up([label, pred], lambda: self._measure(label.value(), pred.value()))
+
+    def _add_up(self, arrays: Sequence[NDArray], measure: Callable[[], Iterable[Any]]) -> None:
+        """Queue the adding of what `measure` finds in arrays to the sums on their context."""
+        ctx = arrays[0].context
+        total = self._pending.get(ctx)
         if total is None:
-            zero = torch.zeros(2, dtype=torch.float64, device=pred.context.device)
-            total = self._pending[pred.context] = NDArray(zero, pred.context)
+            zero = torch.zeros(self._numbers, dtype=torch.float64, device=ctx.device)
+            total = self._pending[ctx] = NDArray(zero, ctx)
 
         def task() -> None:
             with torch.no_grad():
                 target = total.value()
-                for index, part in enumerate(self._measure(label.value(), pred.value())):
+                for index, part in enumerate(measure()):
                     target[index] += part
 
-        push(task, [label, pred, total], [total], pred.context, f"metric {self.name}")
+        push(task, [*arrays, total], [total], ctx, f"metric {self.name}")
 
     def _settle(self) -> None:
         """Wait for the running sums and move them into the statistics."""
