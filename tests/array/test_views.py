@@ -5,6 +5,7 @@ makes no difference whether the expression is computed under `record`, under `pa
 """
 
 import contextlib
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as onp
@@ -118,3 +119,8 @@ def test_gradients_flow_through_views_and_copies_alike(space, text, wanted):
     counts = onp.zeros(12)
     onp.add.at(counts, chosen.asnumpy().astype(int).reshape(-1), 2)
     assert (x.grad.asnumpy() == counts.reshape(4, 3)).all()
+
+
+def test_the_page_for_users_has_this_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "from_mxnet.md"
+    assert markdown() in page.read_text(encoding="utf-8")
