@@ -21,6 +21,7 @@ from regluon import (  # noqa: F401
     np as numpy,
     npx as npx,
     npx as numpy_extension,
+    operator as operator,
     optimizer as optimizer,
     profiler as profiler,
     random as random,

@@ -1,6 +1,7 @@
 """mx.nd: imperative operators in MXNet's classic semantics, filled from the operator table."""
 
 from regluon.array.absent import refused
+from regluon.array.custom import Custom as Custom
 from regluon.array.dlpack import (
     to_dlpack_for_read as to_dlpack_for_read,
     to_dlpack_for_write as to_dlpack_for_write,

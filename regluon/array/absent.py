@@ -34,7 +34,6 @@ ABSENT: Reasons = (
         "nd.contrib.backward_*",
     ),
     ("comes with `gluon.rnn`", "nd.RNN npx.rnn"),
-    ("operators in Python are written with `autograd.Function`", "nd.Custom operator"),
     ("MXNet's own way to call a hybridized block", "nd.CachedOp"),
     (
         "a part of MXNet's indexing, public by accident",
