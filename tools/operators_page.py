@@ -52,7 +52,7 @@ PLAIN: Reasons = (
         "files of every format; `tests/array/test_interchange.py`",
         "*.load *.load_frombuffer *.save *.savez",
     ),
-    ("waits for the engine; `tests/engine`", "*.waitall *.wait_to_read"),
+    ("waits for the engine; `tests/engine`", "*.waitall *.wait_to_read *.wait_to_write"),
     ("`tests/array/test_control.py`", "*.foreach *.while_loop *.cond"),
     (
         "devices; `tests/test_context.py`",
