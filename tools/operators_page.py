@@ -54,6 +54,7 @@ PLAIN: Reasons = (
     ),
     ("waits for the engine; `tests/engine`", "*.waitall *.wait_to_read *.wait_to_write"),
     ("`tests/array/test_control.py`", "*.foreach *.while_loop *.cond"),
+    ("operators of the user; `tests/test_operator.py`", "nd.Custom"),
     (
         "devices; `tests/test_context.py`",
         "npx.Context npx.*cpu* npx.*gpu* npx.current_context npx.get_cuda_compute_capability "
