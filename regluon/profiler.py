@@ -14,8 +14,9 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from regluon.array.atomic import atomic_write
 from regluon.base import MXNetError, nearest
@@ -155,7 +156,8 @@ def _trace() -> Iterator[dict[str, Any]]:
         yield {"name": "thread_name", "ph": "M", "pid": 0, "tid": number, "args": {"name": lane}}
 
 
-class _Sum(NamedTuple):
+@dataclass(frozen=True)
+class _Sum:
     """The durations of one operator, in milliseconds."""
 
     name: str
@@ -193,7 +195,7 @@ def dumps(
     if reset:
         _log.clear()
     if format == "json":
-        return json.dumps([item._asdict() for item in sums])
+        return json.dumps([asdict(item) for item in sums])
     lines = [f"{'Name':<32}{'Calls':>8}{'Total ms':>12}{'Min ms':>12}{'Max ms':>12}{'Avg ms':>12}"]
     lines += [
         f"{item.name:<32}{item.count:>8}"

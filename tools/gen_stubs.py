@@ -74,7 +74,14 @@ def result(op: Op, array: str) -> str:
 def functions(space: str, array: str, indent: str = "") -> Iterable[str]:
     """Yield the stub of every function of a namespace, in alphabetical order."""
     for name, function in WRITTEN.get(space, {}).items():
-        yield f"{indent}from {function.__module__} import {name} as {name}\n"
+        if indent:  # a class body must not import
+            given = ", ".join(
+                f"{p.name}: Any" + ("" if p.default is p.empty else f" = {p.default!r}")
+                for p in inspect.signature(function).parameters.values()
+            )
+            yield f"{indent}@staticmethod\n{indent}def {name}({given}) -> Any: ...\n"
+        else:
+            yield f"from {function.__module__} import {name} as {name}\n"
     for name, op in sorted(NAMESPACES.get(space, {}).items()):
         if name in WRITTEN.get(space, {}):
             continue
@@ -125,7 +132,8 @@ def own_lines(source: str) -> Iterable[str]:
             for target in node.targets:
                 targets = target.elts if isinstance(target, ast.Tuple) else [target]
                 for name in targets:
-                    if isinstance(name, ast.Name) and name.id not in NESTED:
+                    hidden = isinstance(name, ast.Name) and name.id.startswith("__")
+                    if isinstance(name, ast.Name) and name.id not in NESTED and not hidden:
                         yield f"{name.id}: Any\n"
 
 

@@ -15,8 +15,9 @@ from regluon.array.key import normalize
 from regluon.array.part import part, updated
 from regluon.array.protocol import ProtocolMixin
 from regluon.array.shortcut import NUMBERS
-from regluon.base import MXNetError, ShapeError, user_line
+from regluon.base import ContextError, MXNetError, ShapeError, user_line
 from regluon.context import Context
+from regluon.engine.selection import selected
 from regluon.ops.dtype import numpy_dtype, torch_dtype
 from regluon.ops.methods import OperatorMixin
 from regluon.ops.registry import NAMESPACES, Op
@@ -106,7 +107,7 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
 
         Then another library may write to the memory that `to_torch()` shares.
         """
-        dispatch.selected.engine.wait_to_write(self.root)
+        selected.engine.wait_to_write(self.root)
 
     def asnumpy(self) -> Any:
         """Return a copy as a NumPy array (bfloat16 becomes float32)."""
@@ -158,6 +159,10 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
         if isinstance(other, Context):
             op = self._internal["copy_to"]
             return dispatch.invoke(op, (self,), {}, type(self), ctx=other)
+        if not isinstance(other, NDArray):
+            raise ContextError(
+                f"a copy goes to a context such as mx.cpu() or into an array, not {other!r}"
+            )
         if other is self:
             raise MXNetError("an array cannot be copied to itself")
         if other.shape != self.shape:

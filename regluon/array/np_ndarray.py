@@ -48,7 +48,7 @@ class ndarray(NDArray, BitOperatorMixin):
         return self._invoke("matmul", other, self)
 
     def clip(self, min: float | None = None, max: float | None = None, out: Any = None) -> Any:
-        """Return the elements limited to the range from `min` to `max`, of which one may be None."""
+        """Return the elements limited to the range `min` to `max`, of which one may be None."""
         attrs = {"a_min": min, "a_max": max}
         return dispatch.invoke(self._ops["clip"], (self,), attrs, type(self), out)
 

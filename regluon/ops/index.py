@@ -234,7 +234,7 @@ def where_np(condition: Tensor, x: Tensor | None = None, y: Tensor | None = None
     [1.0, 0.0]
     """
     _check_choices(x, y)
-    chosen: Tensor = torch.where(condition != 0, *alike(x, y))  # type: ignore[arg-type]
+    chosen: Tensor = torch.where(condition != 0, *alike(x, y))
     both = not isinstance(x, Tensor) and not isinstance(y, Tensor)
     return chosen.float() if both else chosen
 

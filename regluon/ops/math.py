@@ -148,7 +148,7 @@ def _difference(lhs: Any, rhs: Any) -> Tensor:
 def _raised(lhs: Any, rhs: Any) -> Tensor:
     lhs, rhs = _counted(lhs, rhs)
     if isinstance(lhs, Tensor) and lhs.dtype == torch.bool:
-        return lhs | ~rhs
+        return torch.logical_or(lhs, ~rhs)
     return torch.pow(lhs, rhs)
 
 

@@ -5,8 +5,6 @@ import subprocess
 import sys
 import threading
 
-import pytest
-
 import regluon as mx
 
 
@@ -79,7 +77,6 @@ print(big.asnumpy().min())
     assert done.stdout == "True\n[3.0, 3.0]\n2.0\n"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_the_child_of_a_fork_has_the_values_and_computes() -> None:
     done = run("""
 y = chain(20)
