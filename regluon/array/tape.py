@@ -1,6 +1,5 @@
 """Gradients: leaves, the graph of recorded calls, and the backward pass as one engine task."""
 
-import itertools
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -146,8 +145,7 @@ def _queue_backward(
         leaf.fresh = True
 
     def task() -> None:
-        tensors = [head.graph_value() for head in heads]
-        seeds = _seeds(tensors, head_grads)
+        tensors, seeds = _seeded(heads, head_grads)
         taken = {seed.untyped_storage().data_ptr() for seed in seeds if seed is not None}
         reached = [pair for pair in zip(tensors, seeds, strict=True) if pair[0].requires_grad]
         for leaf in leaves:
@@ -218,8 +216,7 @@ def grad(
             result._node = Node(parents)
 
     def task() -> None:
-        tensors = [head.graph_value() for head in heads]
-        seeds = _seeds(tensors, head_grads, recorded=create_graph)
+        tensors, seeds = _seeded(heads, head_grads, recorded=create_graph)
         leaves = [variable.graph_value() for variable in variables]
         try:
             with _scope(nodes):
@@ -351,21 +348,26 @@ def _given(head_grads: Iterable[Handle | None]) -> list[Handle]:
 
 def _live_inputs(nodes: Iterable[Node]) -> list[Handle]:
     """Return the arrays of the graph that still exist: whoever writes them must wait."""
-    references = itertools.chain.from_iterable(node.inputs for node in nodes)
-    return [array for ref, _ in references if (array := ref()) is not None]
+    return [array for node in nodes for ref, _ in node.inputs if (array := ref()) is not None]
 
 
-def _seeds(
-    tensors: Sequence[Tensor], head_grads: Sequence[Handle | None], recorded: bool = False
-) -> list[Tensor | None]:
-    """Return the head gradients as tensors; None stands for ones where torch knows that itself."""
-    seeds: list[Tensor | None] = []
-    for tensor, seed in zip(tensors, head_grads, strict=True):
+def _seeded(
+    heads: Sequence[Handle], head_grads: Sequence[Handle | None], recorded: bool = False
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """Return the tensors to start from, and their head gradients.
+
+    Where none is given a tensor's sum takes its place, whose gradient is one everywhere: to look
+    at a head gradient torch imports an algebra system, which takes half a second.
+    """
+    tensors = [head.graph_value() for head in heads]
+    seeds: list[Tensor | None] = [None] * len(tensors)
+    for place, (tensor, seed) in enumerate(zip(tensors, head_grads, strict=True)):
         if seed is not None:
-            seeds.append(seed.graph_value() if recorded and seed.recorded() else seed.value())
-        else:
-            seeds.append(None if tensor.numel() == 1 else torch.ones_like(tensor))
-    return seeds
+            seeds[place] = seed.graph_value() if recorded and seed.recorded() else seed.value()
+        elif tensor.numel() != 1:
+            with torch.enable_grad():
+                tensors[place] = tensor.sum()
+    return tensors, seeds
 
 
 def _check_saved(node: FunctionNode) -> None:

@@ -5,15 +5,18 @@ results and gradients keep it, so that a whole network runs without further conv
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from regluon.base import MXNetError, ShapeError, nearest
-from regluon.ops.calling import register_meta
+from regluon.base import DTypeError, MXNetError, ShapeError, nearest
+from regluon.ops.dtype import dtype_name
+from regluon.ops.registry import Spec, register, spec_of
 
 
 Sizes = int | Sequence[int]
+Array = Tensor | Spec
 
 _CONVOLVE: dict[int, Callable[..., Tensor]] = {3: torch.conv1d, 4: torch.conv2d, 5: torch.conv3d}
 _TRANSPOSED: dict[int, Callable[..., Tensor]] = {
@@ -48,29 +51,103 @@ def each_axis(sizes: Sizes, rank: int, default: int, name: str) -> tuple[int, ..
     return tuple(sizes)
 
 
+def channels_first(array: Array, last: bool) -> Spec:
+    """Return shape and dtype of an array with the channels on axis 1, where they are last if so."""
+    shape = tuple(array.shape)
+    return Spec((shape[0], shape[-1], *shape[1:-1]) if last else shape, array.dtype)
+
+
+def in_layout(shape: Sequence[int], last: bool) -> tuple[int, ...]:
+    """Return a shape with the channels on axis 1 as the layout has it."""
+    return (shape[0], *shape[2:], shape[1]) if last else tuple(shape)
+
+
 def _check_weight(
-    data: Tensor, weight: Tensor, kernel: Sizes, filters: tuple[int, int], channels: tuple[int, int]
+    data: Spec, weight: Spec, kernel: Sizes, filters: tuple[int, int], channels: tuple[int, int]
 ) -> None:
     """Raise unless kernel, (present, wanted) filters and (present, wanted) channels agree."""
-    if data.dim() not in _CONVOLVE or weight.dim() != data.dim():
+    named = f"weight {weight.shape}"
+    if data.dtype != weight.dtype:
+        raise DTypeError(
+            f"data is {dtype_name(data.dtype)}, the weight {dtype_name(weight.dtype)}: they must "
+            "have one dtype; bring one to the other's with astype"
+        )
+    if kernel and weight.shape[2:] != each_axis(kernel, len(weight.shape) - 2, 1, "kernel"):
+        raise ShapeError(f"{named} does not have kernel={kernel}")
+    has, wanted = filters
+    if wanted and has != wanted:
+        raise ShapeError(f"{named} has {has} filters, num_filter is {wanted}")
+    has, wanted = channels
+    if has != wanted:
+        raise ShapeError(f"{named} needs {wanted} input channels, data {data.shape} has {has}")
+
+
+def _check_ranks(data: Array, weight: Array) -> None:
+    if len(data.shape) not in _CONVOLVE or len(weight.shape) != len(data.shape):
         raise ShapeError(
             f"data and weight need 3, 4 or 5 axes each (batch, channels, space), not "
             f"{tuple(data.shape)} and {tuple(weight.shape)}"
         )
-    if kernel and tuple(weight.shape[2:]) != each_axis(kernel, weight.dim() - 2, 1, "kernel"):
-        raise ShapeError(f"weight {tuple(weight.shape)} does not have kernel={kernel}")
-    has, wanted = filters
-    if wanted and has != wanted:
-        raise ShapeError(f"weight {tuple(weight.shape)} has {has} filters, num_filter is {wanted}")
-    has, wanted = channels
-    if has != wanted:
+
+
+def _check_bias(bias: Array | None, filters: int, groups: int) -> None:
+    if bias is not None and tuple(bias.shape) != (filters,):
+        raise ShapeError(f"bias {tuple(bias.shape)} does not fit {filters} filters")
+    if groups < 1 or filters % groups:
+        raise ShapeError(f"{filters} filters cannot be divided into num_group={groups} groups")
+
+
+def _steps(stride: Sizes, dilate: Sizes, pad: Sizes, rank: int) -> tuple[tuple[int, ...], ...]:
+    """Return stride, dilation and padding along each axis of space."""
+    steps = each_axis(stride, rank, 1, "stride")
+    spread = each_axis(dilate, rank, 1, "dilate")
+    pads = each_axis(pad, rank, 0, "pad")
+    if min(*steps, *spread) < 1 or min(pads) < 0:
         raise ShapeError(
-            f"weight {tuple(weight.shape)} needs {wanted} input channels, "
-            f"data {tuple(data.shape)} has {has}"
+            f"stride {steps} and dilate {spread} must be 1 or more, pad {pads} 0 or more"
         )
+    return steps, spread, pads
 
 
-@register_meta(nd="Convolution Convolution_v1", npx="convolution", symbol="Convolution")
+def _convolution_infer(
+    data: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    kernel: Sizes = (),
+    stride: Sizes = (),
+    dilate: Sizes = (),
+    pad: Sizes = (),
+    num_filter: int = 0,
+    num_group: int = 1,
+    no_bias: bool = False,
+    layout: str | None = None,
+    **rest: Any,
+) -> tuple[Spec, ...]:
+    last = channels_last(layout, len(data.shape))
+    _check_ranks(data, weight)
+    image, filters = channels_first(data, last), channels_first(weight, last)
+    count, *widths = filters.shape[0], *filters.shape[2:]
+    groups = (image.shape[1], filters.shape[1] * num_group)
+    _check_weight(image, filters, kernel, (count, num_filter), groups)
+    _check_bias(None if no_bias else bias, count, num_group)
+    steps, spread, pads = _steps(stride, dilate, pad, len(widths))
+    axes = zip(image.shape[2:], widths, steps, spread, pads, strict=True)
+    sizes = [(n + 2 * p - d * (width - 1) - 1) // step + 1 for n, width, step, d, p in axes]
+    if min(sizes) < 1:
+        raise ShapeError(
+            f"the kernel {tuple(widths)}, dilate {spread}, exceeds the image {image.shape[2:]}, "
+            f"pad {pads}"
+        )
+    return (Spec(in_layout((image.shape[0], count, *sizes), last), data.dtype),)
+
+
+@register(
+    _convolution_infer,
+    nd="Convolution Convolution_v1",
+    npx="convolution",
+    symbol="Convolution",
+)
 def convolution(
     data: Tensor,
     weight: Tensor,
@@ -96,21 +173,19 @@ def convolution(
     >>> convolution(torch.ones(1, 3, 8, 8), torch.ones(4, 3, 3, 3), pad=(1, 1)).shape
     torch.Size([1, 4, 8, 8])
     """
-    last = channels_last(layout, data.dim())
+    if no_bias:
+        bias = None
+    _convolution_infer(
+        data, weight, bias, kernel=kernel, stride=stride, dilate=dilate, pad=pad,
+        num_filter=num_filter, num_group=num_group, layout=layout,
+    )  # fmt: skip
+    last = layout in _LAST
     if last:
         data, weight = data.movedim(-1, 1), weight.movedim(-1, 1)
-    groups = (data.shape[1], weight.shape[1] * num_group)
-    _check_weight(data, weight, kernel, (weight.shape[0], num_filter), groups)
     if weight.dim() == 4 and not weight.is_contiguous() and not last:
         data = _follow(data, weight)
     result = _CONVOLVE[data.dim()](
-        data,
-        weight,
-        None if no_bias else bias,
-        stride or 1,
-        pad or 0,
-        dilate or 1,
-        num_group,
+        data, weight, bias, stride or 1, pad or 0, dilate or 1, num_group
     )
     return result.movedim(1, -1) if last else result
 
@@ -122,7 +197,55 @@ def _follow(data: Tensor, weight: Tensor) -> Tensor:
     return data
 
 
-@register_meta(nd="Deconvolution", npx="deconvolution", symbol="Deconvolution")
+def _transposed(
+    image: Spec, filters: Spec, stride: Sizes, dilate: Sizes, pad: Sizes, adj: Sizes, wanted: Sizes
+) -> tuple[tuple[int, ...], ...]:
+    """Return stride, dilation, padding, surplus places and size of the result, along each axis."""
+    rank = len(image.shape) - 2
+    steps, spread, pads = _steps(stride, dilate, pad, rank)
+    extra = each_axis(adj, rank, 0, "adj")
+    sizes, widths = image.shape[2:], filters.shape[2:]
+    if wanted:
+        target = each_axis(wanted, rank, 0, "target_shape")
+        pads, extra = _fit_target(sizes, widths, steps, spread, target)
+    if any(a < 0 or a >= max(step, d) for a, step, d in zip(extra, steps, spread, strict=True)):
+        raise ShapeError(f"adj {extra} must be smaller than stride {steps} or dilate {spread}")
+    axes = zip(sizes, widths, steps, spread, pads, extra, strict=True)
+    grown = [s * (n - 1) + d * (width - 1) + 1 - 2 * p + a for n, width, s, d, p, a in axes]
+    if min(grown) < 1:
+        raise ShapeError(f"pad {pads} leaves nothing of the result: its shape would be {grown}")
+    return steps, spread, pads, extra, tuple(grown)
+
+
+def _deconvolution_infer(
+    data: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    kernel: Sizes = (),
+    stride: Sizes = (),
+    dilate: Sizes = (),
+    pad: Sizes = (),
+    adj: Sizes = (),
+    target_shape: Sizes = (),
+    num_filter: int = 0,
+    num_group: int = 1,
+    no_bias: bool = True,
+    layout: str | None = None,
+    **rest: Any,
+) -> tuple[Spec, ...]:
+    last = channels_last(layout, len(data.shape))
+    _check_ranks(data, weight)
+    image, filters = channels_first(data, last), channels_first(weight, last)
+    count = filters.shape[1] * num_group
+    groups = (image.shape[1], filters.shape[0])
+    _check_weight(image, filters, kernel, (count, num_filter), groups)
+    _check_bias(None if no_bias else bias, count, num_group)
+    *_, sizes = _transposed(image, filters, stride, dilate, pad, adj, target_shape)
+    return (Spec(in_layout((image.shape[0], count, *sizes), last), data.dtype),)
+
+
+@register(_deconvolution_infer, nd="Deconvolution", npx="deconvolution", symbol="Deconvolution")
 def deconvolution(
     data: Tensor,
     weight: Tensor,
@@ -147,21 +270,20 @@ def deconvolution(
     stride * (size - 1) + dilate * (kernel - 1) + 1 - 2 * pad + adj places; `target_shape` chooses
     `pad` and `adj` so that it comes out. MXNet ignores the bias unless `no_bias` is False.
     """
-    last = channels_last(layout, data.dim())
+    if no_bias:
+        bias = None
+    _deconvolution_infer(
+        data, weight, bias, kernel=kernel, stride=stride, dilate=dilate, pad=pad, adj=adj,
+        target_shape=target_shape, num_filter=num_filter, num_group=num_group, no_bias=no_bias,
+        layout=layout,
+    )  # fmt: skip
+    last = layout in _LAST
     if last:
         data, weight = data.movedim(-1, 1), weight.movedim(-1, 1)
-    filters = (weight.shape[1] * num_group, num_filter)
-    _check_weight(data, weight, kernel, filters, (data.shape[1], weight.shape[0]))
-    rank = data.dim() - 2
-    steps = each_axis(stride, rank, 1, "stride")
-    spread = each_axis(dilate, rank, 1, "dilate")
-    pads, extra = each_axis(pad, rank, 0, "pad"), each_axis(adj, rank, 0, "adj")
-    if target_shape:
-        target = each_axis(target_shape, rank, 0, "target_shape")
-        pads, extra = _fit_target(data.shape[2:], weight.shape[2:], steps, spread, target)
-    result = _TRANSPOSED[data.dim()](
-        data, weight, None if no_bias else bias, steps, pads, extra, num_group, spread
+    steps, spread, pads, extra, _ = _transposed(
+        spec_of(data), spec_of(weight), stride, dilate, pad, adj, target_shape
     )
+    result = _TRANSPOSED[data.dim()](data, weight, bias, steps, pads, extra, num_group, spread)
     return result.movedim(1, -1) if last else result
 
 

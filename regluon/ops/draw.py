@@ -11,6 +11,7 @@ from regluon.base import ArgumentError, DTypeError, ShapeError
 from regluon.ops.create import CPU, Shape, full_shape
 from regluon.ops.distributions import Draw, Parameter
 from regluon.ops.dtype import dtype_name, torch_dtype
+from regluon.ops.infer import common_shape
 from regluon.ops.math import named
 from regluon.ops.registry import Spec, register
 
@@ -84,8 +85,8 @@ def _shown(value: Parameter) -> str:
 def _common(parameters: tuple[Any, ...]) -> tuple[int, ...] | None:
     shapes = [tuple(item.shape) for item in parameters if isinstance(item, (Tensor, Spec))]
     try:
-        return tuple(torch.broadcast_shapes(*shapes)) if shapes else None
-    except RuntimeError:
+        return common_shape(shapes) if shapes else None
+    except ShapeError:
         raise ShapeError(f"parameters of shapes {shapes} cannot be broadcast together") from None
 
 

@@ -5,7 +5,7 @@ attributes of a call, and returns one Spec per output. Element-wise operators ha
 rules, which cost a microsecond; `meta` runs any torch function on tensors without storage.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -49,14 +49,25 @@ def broadcast_bool(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
 
 def broadcast_shape(*arrays: Any) -> tuple[int, ...]:
     """Return the common shape of arrays (numbers fit anything), or raise with all the shapes."""
-    shapes = [array.shape for array in arrays if isinstance(array, Spec)]
-    try:
-        return tuple(torch.broadcast_shapes(*shapes))
-    except RuntimeError:
-        listed = " and ".join(str(shape) for shape in shapes)
-        raise ShapeError(
-            f"shapes {listed} cannot be broadcast together: {_clash(shapes)}"
-        ) from None
+    return common_shape([array.shape for array in arrays if isinstance(array, Spec)])
+
+
+def common_shape(shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return the shape to which all these are broadcast, or raise.
+
+    >>> common_shape([(2, 1), (3,), ()])
+    (2, 3)
+    """
+    different = list(dict.fromkeys(map(tuple, shapes)))
+    if len(different) < 2:
+        return different[0] if different else ()
+    rank = max(map(len, different))
+    filled = [(1,) * (rank - len(shape)) + shape for shape in different]
+    lengths = [set(axis) - {1} for axis in zip(*filled, strict=True)]
+    if any(len(found) > 1 for found in lengths):
+        listed = " and ".join(str(tuple(shape)) for shape in shapes)
+        raise ShapeError(f"shapes {listed} cannot be broadcast together: {_clash(different)}")
+    return tuple(found.pop() if found else 1 for found in lengths)
 
 
 def _clash(shapes: list[tuple[int, ...]]) -> str:
@@ -74,15 +85,14 @@ def promoted(*arrays: Any) -> torch.dtype:
 
     Unlike in torch an array without axes counts as any other, as in MXNet and NumPy.
     """
+    dtypes = [array.dtype for array in arrays if isinstance(array, Spec)]
+    dtype = dtypes[0]
+    if dtypes.count(dtype) == (len(dtypes) if dtype.is_floating_point else len(arrays)):
+        return dtype
     values = [
-        torch.empty((1,), dtype=array.dtype, device="meta")
-        if isinstance(array, Spec)
-        else array
+        torch.empty((1,), dtype=array.dtype, device="meta") if isinstance(array, Spec) else array
         for array in arrays
     ]
-    if len(values) == 1:
-        dtype: torch.dtype = values[0].dtype
-        return dtype
     result = torch.result_type(values[0], values[1])
     for value in values[2:]:
         result = torch.result_type(torch.empty((1,), dtype=result, device="meta"), value)

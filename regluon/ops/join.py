@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from regluon.base import MXNetError, ShapeError
-from regluon.ops.infer import meta
-from regluon.ops.registry import Infer, Spec, register
+from regluon.ops.math import named
+from regluon.ops.registry import Spec, register
 from regluon.ops.shape import Shape, Sizes, one_axis, shaped
+
+
+Join = Callable[[list[Tensor]], Tensor]
 
 
 def _joined(specs: Sequence[Spec], axis: int) -> tuple[Spec, ...]:
@@ -120,25 +123,50 @@ def stack_np(arrays: Sequence[Tensor], axis: int = 0) -> Tensor:
     return torch.stack(list(arrays), axis)
 
 
-def _listed(fn: Callable[..., Tensor]) -> Infer:
-    """Make a rule for a function of a list, as `meta` does for functions of arrays."""
-    spread = meta(lambda *arrays: fn(arrays))
-    return lambda arrays: spread(*arrays)
+def _stacking(
+    name: str, fn: Join, lift: Callable[[Shape], Shape], axis: int, doc: str, names: str = ""
+) -> None:
+    """Record torch's `fn`, which joins along `axis` what `lift` makes of the shapes."""
 
-
-def _stacking(name: str, fn: Callable[..., Tensor], doc: str, names: str = "") -> None:
     def stacking(arrays: Sequence[Tensor]) -> Tensor:
-        return fn(arrays)
+        return fn(list(arrays))
 
-    stacking.__name__ = name
-    stacking.__doc__ = doc
-    register(_listed(fn), np=f"{name} {names}", symbol=f"_npi_{name}")(stacking)
+    def rule(arrays: Sequence[Spec]) -> tuple[Spec, ...]:
+        lifted = [Spec(lift(array.shape), array.dtype) for array in arrays]
+        return _joined(lifted, min(axis, len(lifted[0].shape) - 1))
+
+    named(stacking, name, doc)
+    register(rule, np=f"{name} {names}", symbol=f"_npi_{name}")(stacking)
 
 
-_stacking("vstack", torch.vstack, "Join arrays as rows, along the first axis.", "row_stack")
-_stacking("hstack", torch.hstack, "Join arrays side by side: along axis 1, or 0 of vectors.")
-_stacking("dstack", torch.dstack, "Join arrays along their third axis.")
-_stacking("column_stack", torch.column_stack, "Join vectors, or matrices, as columns.")
+def _solid(shape: Shape) -> Shape:
+    """Return a shape with three axes: numbers and vectors lie along the second one."""
+    return (1, *(shape or (1,)), 1) if len(shape) < 2 else (*shape, 1) if len(shape) == 2 else shape
+
+
+_stacking(
+    "vstack",
+    torch.vstack,
+    lambda shape: shape if len(shape) > 1 else (1, *(shape or (1,))),
+    0,
+    "Join arrays as rows, along the first axis.",
+    "row_stack",
+)
+_stacking(
+    "hstack",
+    torch.hstack,
+    lambda shape: shape or (1,),
+    1,
+    "Join arrays side by side: along axis 1, or 0 of vectors.",
+)
+_stacking("dstack", torch.dstack, _solid, 2, "Join arrays along their third axis.")
+_stacking(
+    "column_stack",
+    torch.column_stack,
+    lambda shape: shape if len(shape) > 1 else (*(shape or (1,)), 1),
+    1,
+    "Join vectors, or matrices, as columns.",
+)
 
 
 def _borders(length: int, parts: Sizes) -> list[tuple[int, int]]:

@@ -175,7 +175,9 @@ def _paired_axes(a: Array, b: Array, axes: int | Sequence[Axes]) -> tuple[list[i
     if isinstance(axes, int):
         ranks = len(a.shape), len(b.shape)
         if not 0 <= axes <= min(ranks):
-            raise ShapeError(f"arrays of {ranks[0]} and {ranks[1]} axes have no {axes} to be summed")
+            raise ShapeError(
+                f"arrays of {ranks[0]} and {ranks[1]} axes have no {axes} to be summed"
+            )
         left, right = list(range(ranks[0] - axes, ranks[0])), list(range(axes))
     else:
         left, right = (list(item) if isinstance(item, Sequence) else [item] for item in axes)
@@ -186,9 +188,7 @@ def _paired_axes(a: Array, b: Array, axes: int | Sequence[Axes]) -> tuple[list[i
     return left, right
 
 
-def _tensordot_infer(
-    a: Array, b: Array, *, axes: int | Sequence[Axes] = 2
-) -> tuple[Spec, ...]:
+def _tensordot_infer(a: Array, b: Array, *, axes: int | Sequence[Axes] = 2) -> tuple[Spec, ...]:
     return (Spec(_summed(a, b, *_paired_axes(a, b, axes)), a.dtype),)
 
 
@@ -271,8 +271,8 @@ def kron(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _vdot_infer(a: Array, b: Array) -> tuple[Spec, ...]:
-    sizes = [Spec((math.prod(each.shape),), each.dtype) for each in (a, b)]
-    check_pair(*sizes, 0, 0)
+    left, right = (Spec((math.prod(each.shape),), each.dtype) for each in (a, b))
+    check_pair(left, right, 0, 0)
     return (Spec((), a.dtype),)
 
 

@@ -10,7 +10,6 @@ from torch import Generator, Tensor
 
 from regluon.base import DTypeError, MXNetError, ShapeError, nearest
 from regluon.ops.bounds import check_below
-from regluon.ops.calling import register_meta
 from regluon.ops.dtype import check_floating, dtype_name
 from regluon.ops.infer import checked, floating, same
 from regluon.ops.registry import Spec, register
@@ -115,7 +114,7 @@ def activation(data: Tensor, act_type: str) -> Tensor:
     return _ACTIVATIONS[act_type](data)
 
 
-@register_meta(nd="hard_sigmoid", symbol="hard_sigmoid")
+@register(floating, nd="hard_sigmoid", symbol="hard_sigmoid")
 def hard_sigmoid(data: Tensor, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
     """Return alpha * x + beta, cut off below 0 and above 1.
 

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regluon.base import MXNetError, ShapeError
-from regluon.ops.calling import register_meta
 from regluon.ops.dtype import check_floating
 from regluon.ops.infer import floating
 from regluon.ops.reduce import chosen_axes, reduced_shape
@@ -181,7 +180,15 @@ def sync_batch_norm(
     )  # fmt: skip
 
 
-@register_meta(nd="moments", symbol="moments", outputs=2)
+def _moments_infer(
+    data: Spec, *, axes: int | Sequence[int] | None = None, keepdims: bool = False
+) -> tuple[Spec, ...]:
+    check_floating("moments", data.dtype)
+    shape = reduced_shape(data.shape, chosen_axes(len(data.shape), axes), keepdims) or (1,)
+    return (Spec(shape, data.dtype),) * 2
+
+
+@register(_moments_infer, nd="moments", symbol="moments", outputs=2)
 def moments(
     data: Tensor, axes: int | Sequence[int] | None = None, keepdims: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -198,7 +205,26 @@ def moments(
     return mean.reshape(shape), variance.reshape(shape)
 
 
-@register_meta(
+def _layer_norm_infer(
+    data: Tensor | Spec,
+    gamma: Tensor | Spec,
+    beta: Tensor | Spec,
+    *,
+    axis: int = -1,
+    eps: float = 1e-5,
+    output_mean_var: bool = False,
+) -> tuple[Spec, ...]:
+    size = _channels(data, axis)
+    _check_vectors(size, data, gamma=gamma, beta=beta)
+    check_floating("LayerNorm", data.dtype)
+    shape = list(data.shape)
+    shape[axis] = 1
+    statistics = (Spec(tuple(shape), data.dtype),) * (2 * output_mean_var)
+    return (Spec(tuple(data.shape), data.dtype), *statistics)
+
+
+@register(
+    _layer_norm_infer,
     nd="LayerNorm",
     npx="layer_norm",
     symbol="LayerNorm",
@@ -216,11 +242,10 @@ def layer_norm(
 
     `output_mean_var` adds mean and standard deviation, the axis kept with size 1.
     """
-    size = _channels(data, axis)
-    _check_vectors(size, data, gamma=gamma, beta=beta)
+    _layer_norm_infer(data, gamma, beta, axis=axis)
     last = axis % data.dim() == data.dim() - 1
     source = data if last else data.movedim(axis, -1)
-    result = F.layer_norm(source, (size,), gamma, beta, eps)
+    result = F.layer_norm(source, source.shape[-1:], gamma, beta, eps)
     result = result if last else result.movedim(-1, axis)
     if not output_mean_var:
         return result
@@ -237,7 +262,27 @@ def instance_norm(data: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-3) 
     return F.instance_norm(data, weight=gamma, bias=beta, eps=eps)
 
 
-@register_meta(
+def _group_norm_infer(
+    data: Tensor | Spec,
+    gamma: Tensor | Spec,
+    beta: Tensor | Spec,
+    *,
+    num_groups: int = 1,
+    eps: float = 1e-5,
+    output_mean_var: bool = False,
+) -> tuple[Spec, ...]:
+    channels = _channels(data, 1)
+    if num_groups < 1 or channels % num_groups:
+        raise ShapeError(f"{channels} channels cannot be divided into {num_groups} groups")
+    if not tuple(gamma.shape) == tuple(beta.shape) == (num_groups,):
+        _check_vectors(channels, data, gamma=gamma, beta=beta)
+    check_floating("GroupNorm", data.dtype)
+    statistics = (Spec((data.shape[0], num_groups), data.dtype),) * (2 * output_mean_var)
+    return (Spec(tuple(data.shape), data.dtype), *statistics)
+
+
+@register(
+    _group_norm_infer,
     nd="GroupNorm",
     npx="group_norm",
     symbol="GroupNorm",
@@ -256,12 +301,9 @@ def group_norm(
     `gamma` and `beta` have one value per channel, or per group as in MXNet 1.9.
     `output_mean_var` adds mean and standard deviation, of shape (batch, groups).
     """
-    channels = _channels(data, 1)
-    if channels % num_groups:
-        raise ShapeError(f"{channels} channels cannot be divided into {num_groups} groups")
-    if tuple(gamma.shape) == tuple(beta.shape) == (num_groups,):
-        gamma, beta = (v.repeat_interleave(channels // num_groups) for v in (gamma, beta))
-    _check_vectors(channels, data, gamma=gamma, beta=beta)
+    _group_norm_infer(data, gamma, beta, num_groups=num_groups)
+    if len(gamma) != data.shape[1]:
+        gamma, beta = (v.repeat_interleave(data.shape[1] // num_groups) for v in (gamma, beta))
     result = F.group_norm(data, num_groups, gamma, beta, eps)
     if not output_mean_var:
         return result

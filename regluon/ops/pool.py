@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from regluon.base import MXNetError, ShapeError
-from regluon.ops.calling import register_meta
-from regluon.ops.conv import Sizes, channels_last, each_axis
+from regluon.ops.conv import Sizes, channels_first, channels_last, each_axis, in_layout
+from regluon.ops.dtype import check_floating
+from regluon.ops.registry import Spec, register
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,65 @@ def _mean(data: Tensor, windows: Windows, count_pad: bool) -> Tensor:
 
 
 def _norm(data: Tensor, windows: Windows, power: int | None) -> Tensor:
-    if power is None:
-        raise MXNetError("pool_type='lp' needs p_value")
+    assert power is not None
     return _sum(data.pow(power), windows).pow(1 / power)
 
 
-@register_meta(nd="Pooling Pooling_v1", npx="pooling", symbol="Pooling")
+_KINDS = ("max", "avg", "sum", "lp")
+
+
+def _windows(
+    sizes: tuple[int, ...], kernel: Sizes, stride: Sizes, pad: Sizes, convention: str, whole: bool
+) -> Windows:
+    rank = len(sizes)
+    if whole:
+        return Windows(sizes, (1,) * rank, (0,) * rank)
+    windows = Windows(
+        each_axis(kernel, rank, 0, "kernel"),
+        each_axis(stride, rank, 1, "stride"),
+        each_axis(pad, rank, 0, "pad"),
+        convention,
+    )
+    windows.check(sizes)
+    return windows
+
+
+def _pooling_infer(
+    data: Spec,
+    *,
+    kernel: Sizes = (),
+    pool_type: str = "max",
+    global_pool: bool = False,
+    pooling_convention: str = "valid",
+    stride: Sizes = (),
+    pad: Sizes = (),
+    p_value: int | None = None,
+    layout: str | None = None,
+    **rest: Any,
+) -> tuple[Spec, ...]:
+    last = _check_images(data, layout)
+    image = channels_first(data, last).shape
+    windows = _windows(image[2:], kernel, stride, pad, pooling_convention, global_pool)
+    _check_kind(pool_type, p_value)
+    return (Spec(in_layout((*image[:2], *windows.counts(image[2:])), last), data.dtype),)
+
+
+def _check_images(data: Tensor | Spec, layout: str | None) -> bool:
+    """Say whether the channels are last, or raise unless the data are images."""
+    if len(data.shape) not in _MAX:
+        raise ShapeError(f"pooling needs 3, 4 or 5 axes, not shape {tuple(data.shape)}")
+    check_floating("Pooling", data.dtype)
+    return channels_last(layout, len(data.shape))
+
+
+def _check_kind(pool_type: str, p_value: int | None) -> None:
+    if pool_type not in _KINDS:
+        raise MXNetError(f"pool_type is max, avg, sum or lp, not {pool_type!r}")
+    if pool_type == "lp" and p_value is None:
+        raise MXNetError("pool_type='lp' needs p_value")
+
+
+@register(_pooling_infer, nd="Pooling Pooling_v1", npx="pooling", symbol="Pooling")
 def pooling(
     data: Tensor,
     kernel: Sizes = (),
@@ -145,36 +200,16 @@ def pooling(
     >>> pooling(torch.ones(1, 2, 7, 7), (2, 2), stride=(2, 2), pooling_convention="full").shape
     torch.Size([1, 2, 4, 4])
     """
-    if data.dim() not in _MAX:
-        raise ShapeError(f"pooling needs 3, 4 or 5 axes, not shape {tuple(data.shape)}")
-    last = channels_last(layout, data.dim())
+    last = _check_images(data, layout)
+    _check_kind(pool_type, p_value)
     if last:
         data = data.movedim(-1, 1)
-    windows = _windows(data, kernel, stride, pad, pooling_convention, global_pool)
+    space = tuple(data.shape[2:])
+    windows = _windows(space, kernel, stride, pad, pooling_convention, global_pool)
     if pool_type == "max":
         result = _max(data, windows)
     elif pool_type == "avg":
         result = _mean(data, windows, count_include_pad is not False)
-    elif pool_type == "sum":
-        result = _sum(data, windows)
-    elif pool_type == "lp":
-        result = _norm(data, windows, p_value)
     else:
-        raise MXNetError(f"pool_type is max, avg, sum or lp, not {pool_type!r}")
+        result = _sum(data, windows) if pool_type == "sum" else _norm(data, windows, p_value)
     return result.movedim(1, -1) if last else result
-
-
-def _windows(
-    data: Tensor, kernel: Sizes, stride: Sizes, pad: Sizes, convention: str, whole: bool
-) -> Windows:
-    rank = data.dim() - 2
-    if whole:
-        return Windows(tuple(data.shape[2:]), (1,) * rank, (0,) * rank)
-    windows = Windows(
-        each_axis(kernel, rank, 0, "kernel"),
-        each_axis(stride, rank, 1, "stride"),
-        each_axis(pad, rank, 0, "pad"),
-        convention,
-    )
-    windows.check(tuple(data.shape[2:]))
-    return windows

@@ -1,6 +1,7 @@
 """Pictures (batch, channels, height, width) in other sizes: enlarged, resized, pooled, cropped."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +10,12 @@ from torch import Tensor
 from regluon.base import MXNetError, ShapeError
 from regluon.ops.calling import register_meta
 from regluon.ops.conv import Sizes, deconvolution
+from regluon.ops.registry import Spec, register
 
 
-def _check_pictures(*data: Tensor) -> None:
+def _check_pictures(*data: Tensor | Spec) -> None:
     for array in data:
-        if array.dim() != 4:
+        if len(array.shape) != 4:
             raise ShapeError(
                 f"pictures are (batch, channels, height, width), not of shape {tuple(array.shape)}"
             )
@@ -103,7 +105,34 @@ def _length(mode: str, old: int, size: int, scale: float | None) -> int:
     return int((old - 1) * scale) + 1 if old % 2 else int(old * scale)
 
 
-@register_meta(
+def _new_size(
+    data: Tensor | Spec,
+    like: Tensor | Spec | None = None,
+    height: int = 1,
+    width: int = 1,
+    scale_height: float | None = None,
+    scale_width: float | None = None,
+    mode: str = "size",
+) -> list[int]:
+    _check_pictures(*(array for array in (data, like) if array is not None))
+    if (mode == "like") != (like is not None):
+        raise MXNetError("the array `like` and mode='like' belong together")
+    if like is not None:
+        return list(like.shape[2:])
+    return [
+        _length(mode, data.shape[2], height, scale_height),
+        _length(mode, data.shape[3], width, scale_width),
+    ]
+
+
+def _resize_infer(
+    data: Spec, like: Spec | None = None, *, align_corners: bool = True, **attrs: Any
+) -> tuple[Spec, ...]:
+    return (Spec((*data.shape[:2], *_new_size(data, like, **attrs)), data.dtype),)
+
+
+@register(
+    _resize_infer,
     also={"nd.contrib": "BilinearResize2D"},
     symbol="_contrib_BilinearResize2D",
     differentiable="data",
@@ -128,20 +157,27 @@ def bilinear_resize(
     >>> nd.contrib.BilinearResize2D(nd.ones((1, 3, 4, 4)), height=8, width=6).shape
     (1, 3, 8, 6)
     """
-    _check_pictures(data, *(() if like is None else (like,)))
-    if (mode == "like") != (like is not None):
-        raise MXNetError("the array `like` and mode='like' belong together")
-    if like is not None:
-        size = [like.shape[2], like.shape[3]]
-    else:
-        size = [
-            _length(mode, data.shape[2], height, scale_height),
-            _length(mode, data.shape[3], width, scale_width),
-        ]
+    size = _new_size(data, like, height, width, scale_height, scale_width, mode)
     return F.interpolate(data, size, mode="bilinear", align_corners=align_corners)
 
 
-@register_meta(also={"nd.contrib": "AdaptiveAvgPooling2D"}, symbol="_contrib_AdaptiveAvgPooling2D")
+def _pooled_size(data: Tensor | Spec, output_size: Sizes) -> tuple[int, int]:
+    _check_pictures(data)
+    sizes = (output_size,) if isinstance(output_size, int) else tuple(output_size or (1,))
+    if len(sizes) > 2 or min(sizes) < 1:
+        raise ShapeError(f"output_size is (height, width), not {output_size}")
+    return sizes[0], sizes[-1]
+
+
+def _pooled_infer(data: Spec, *, output_size: Sizes = ()) -> tuple[Spec, ...]:
+    return (Spec((*data.shape[:2], *_pooled_size(data, output_size)), data.dtype),)
+
+
+@register(
+    _pooled_infer,
+    also={"nd.contrib": "AdaptiveAvgPooling2D"},
+    symbol="_contrib_AdaptiveAvgPooling2D",
+)
 def adaptive_avg_pooling(data: Tensor, output_size: Sizes = ()) -> Tensor:
     """Average pictures over `output_size` (height, width) windows that cover them evenly.
 
@@ -150,11 +186,7 @@ def adaptive_avg_pooling(data: Tensor, output_size: Sizes = ()) -> Tensor:
     >>> nd.contrib.AdaptiveAvgPooling2D(nd.ones((1, 3, 7, 5)), output_size=2).shape
     (1, 3, 2, 2)
     """
-    _check_pictures(data)
-    sizes = (output_size,) if isinstance(output_size, int) else tuple(output_size or (1,))
-    if len(sizes) > 2 or min(sizes) < 1:
-        raise ShapeError(f"output_size is (height, width), not {output_size}")
-    return F.adaptive_avg_pool2d(data, (sizes[0], sizes[-1]))
+    return F.adaptive_avg_pool2d(data, _pooled_size(data, output_size))
 
 
 @register_meta(nd="Crop", symbol="Crop", view="lazy copy")

@@ -29,6 +29,7 @@ from regluon.ops.draw import (
 )
 from regluon.ops.dtype import torch_dtype
 from regluon.ops.factor import cholesky
+from regluon.ops.infer import common_shape
 from regluon.ops.registry import Spec, register
 from regluon.ops.sample_nd import integer_range
 
@@ -297,8 +298,8 @@ def _cloud(mean: Any, cov: Any, *, size: Shape | None = None, **rest: Any) -> tu
         )
     extra = () if size is None else full_shape(size)
     try:
-        batch = torch.broadcast_shapes(shape[:-1], matrix[:-2])
-    except RuntimeError:
+        batch = common_shape((shape[:-1], matrix[:-2]))
+    except ShapeError:
         raise ShapeError(f"mean {shape} and cov {matrix} cannot be broadcast together") from None
     return (Spec((*extra, *batch, shape[-1]), mean.dtype),)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from regluon.base import ShapeError
-from regluon.ops.infer import meta, same
+from regluon.ops.infer import checked, meta, same
 from regluon.ops.join import split_np
 from regluon.ops.math import named
 from regluon.ops.registry import Spec, register
@@ -65,17 +65,16 @@ _splitting("dsplit", 2, 3, "Cut an array along axis 2 into equal parts or at the
 
 
 def _mirrored(name: str, axis: int, doc: str) -> None:
-    def mirror(m: Tensor) -> Tensor:
-        if m.dim() <= axis:
+    def check(m: Tensor | Spec) -> None:
+        if len(m.shape) <= axis:
             raise ShapeError(f"{name} needs {axis + 1} axes or more, not shape {tuple(m.shape)}")
+
+    def mirror(m: Tensor) -> Tensor:
+        check(m)
         return torch.flip(m, (axis,))
 
-    def rule(m: Spec) -> tuple[Spec, ...]:
-        mirror(torch.empty(m.shape, device="meta"))
-        return same(m)
-
     named(mirror, name, doc)
-    register(rule, np=name, symbol="_npi_flip")(mirror)
+    register(checked(same, check), np=name, symbol="_npi_flip")(mirror)
 
 
 _mirrored("flipud", 0, "Reverse the order of rows: of the elements along axis 0.")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regluon.base import DTypeError, ShapeError
 from regluon.ops.dtype import dtype_name
+from regluon.ops.infer import common_shape
 from regluon.ops.registry import Spec, register
 from regluon.ops.subscript import Key, Plan, Shape, out_of_range, plan
 
@@ -24,8 +25,8 @@ def _planned(data: Any, key: Key, indices: Sequence[Any]) -> Plan:
 def _picked(shapes: Sequence[Shape]) -> Shape:
     """Return the common shape of index arrays."""
     try:
-        return tuple(torch.broadcast_shapes(*shapes))
-    except RuntimeError:
+        return common_shape(shapes)
+    except ShapeError:
         listed = " and ".join(map(str, shapes))
         raise ShapeError(f"index arrays of shapes {listed} do not fit each other") from None
 
