@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from regluon.array.handle import Handle
-from regluon.base import DTypeError
+from regluon.base import ContextError, DTypeError, user_line
+from regluon.context import Context
 
 
 def as_tensor(source: Any, dtype: torch.dtype | None, device: torch.device) -> Tensor:
@@ -64,3 +65,12 @@ def value_argument(arg: Any, graph: set[int]) -> Any:
     if isinstance(arg, Handle):
         return arg.graph_value() if id(arg) in graph else arg.value()
     return [value_argument(item, graph) for item in arg] if isinstance(arg, list) else arg
+
+
+def checked_context(ctx: Context | None) -> Context | None:
+    """Return a `ctx=` argument, or raise when it is something else, such as a torch device."""
+    if ctx is not None and not isinstance(ctx, Context):
+        raise ContextError(
+            f"ctx must be a context such as mx.cpu(), not {ctx!r} (at {user_line()})"
+        )
+    return ctx

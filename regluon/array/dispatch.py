@@ -10,15 +10,12 @@ import torch
 from torch import Tensor
 
 from regluon import random
+from regluon.array import faults
 from regluon.array.arguments import as_tensor, flat, out_list, spec_argument, value_argument
 from regluon.array.faults import located, mixed_contexts, placed, recorded_write, unfit_out
 from regluon.array.handle import Handle, Node, View
 from regluon.array.shortcut import NUMBERS, computed
-from regluon.base import (
-    ContextError,
-    MXNetError,
-    user_line,
-)
+from regluon.base import MXNetError, user_line
 from regluon.context import Context, current_context
 from regluon.engine.engine import Engine
 from regluon.engine.selection import selected
@@ -100,6 +97,7 @@ class _Call:
         self.cls = cls
         self.attrs = attrs
         self.site = ""
+        faults.check_given(op, args, attrs)
         given = [arg for arg in flat(args) if isinstance(arg, Handle)]
         given += [array for array in out_list(out) if not given]
         self.ctx = ctx or (given[0]._ctx if given else current_context())
@@ -193,7 +191,8 @@ class _Call:
             self.site = user_line()
             results = engine.run(self._compute, (self.op.title, self.site))
             outputs = self.out or [self.cls(None, self.ctx) for _ in results]
-            self._finish(outputs, results)
+            self._link(outputs)
+            self._store(outputs, results)
             return self._returned(outputs)
         self.site = user_line()
         outputs = self.out or [self.cls(None, self.ctx, spec) for spec in self._infer()]
@@ -275,10 +274,6 @@ class _Call:
         if result is None:
             return ()
         return (result,) if isinstance(result, Tensor) else tuple(result)
-
-    def _finish(self, outputs: list[Handle], results: tuple[Tensor, ...]) -> None:
-        self._link(outputs)
-        self._store(outputs, results)
 
     def _link(self, outputs: list[Handle]) -> None:
         """Note in the handles what is known before the result: the graph, shared storage, views."""
@@ -395,12 +390,3 @@ def push(
         priority=priority,
         label=(name, user_line()),
     )
-
-
-def checked_context(ctx: Context | None) -> Context | None:
-    """Return a `ctx=` argument, or raise when it is something else, such as a torch device."""
-    if ctx is not None and not isinstance(ctx, Context):
-        raise ContextError(
-            f"ctx must be a context such as mx.cpu(), not {ctx!r} (at {user_line()})"
-        )
-    return ctx

@@ -1,5 +1,8 @@
 """Errors at the door: what failed, on which shapes, at which line of the user's program."""
 
+import functools
+import inspect
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -67,16 +70,42 @@ def located(
 
     What `infer` has to say of the call comes first, so that every engine says the same.
     """
+    missing = _not_given(op, args)
     try:
-        _ = op.dynamic or op.infer(*(spec_argument(arg) for arg in args), **attrs)
+        _ = missing or op.dynamic or op.infer(*(spec_argument(arg) for arg in args), **attrs)
     except Exception as said:
         error = said
     shown = ", ".join(
         [_describe(arg) for arg in args]
         + [f"{k}={v!r}" for k, v in attrs.items() if v is not None and k != "training"]
     )
-    kind, words = _explained(error)
-    return kind(f"{words}\n  in {op.name}({shown})\n  called at {site}")
+    kind, words = _explained(missing or error)
+    return kind(f"{words}\n  in {op.title}({shown})\n  called at {site or user_line()}")
+
+
+def check_given(op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> None:
+    """Raise if an argument is None that the operator cannot do without."""
+    missing = _not_given(op, args)
+    if missing is not None:
+        raise located(missing, op, args, attrs, "")
+
+
+def _not_given(op: Op, args: Sequence[Any]) -> DTypeError | None:
+    """Return the error for None as an argument that the operator cannot do without."""
+    if not any(arg is None for arg in args):
+        return None
+    names = (*op.arrays, *itertools.repeat(op.arrays[-1], len(args) - len(op.arrays)))
+    empty = (name for name, arg in zip(names, args, strict=False) if arg is None)
+    needed = [name for name in empty if name not in _optional(op)]
+    return DTypeError(f"{op.title} needs an array as {needed[0]!r}, not None") if needed else None
+
+
+@functools.cache
+def _optional(op: Op) -> frozenset[str]:
+    """Return the array parameters that may be None."""
+    known = inspect.signature(op.fn).parameters
+    kinds = {name: inspect.formatannotation(known[name].annotation) for name in op.arrays}
+    return frozenset(name for name, kind in kinds.items() if "None" in kind)
 
 
 def _explained(error: Exception) -> tuple[type[MXNetError], str]:
@@ -88,6 +117,8 @@ def _explained(error: Exception) -> tuple[type[MXNetError], str]:
         found = re.search(pattern, text)
         if found:
             return kind, words.format(*found.groups()) or text
+    if isinstance(error, (TypeError, AttributeError)):  # of Python, about a value in our own code
+        return DTypeError, f"an argument is of the wrong kind: {text}"
     return (OutOfRangeError if isinstance(error, IndexError) else MXNetError), text
 
 
@@ -96,7 +127,7 @@ def mixed_contexts(op: Op, args: Sequence[Any]) -> ContextError:
     found = [array._ctx for array in flat(args) if isinstance(array, Handle)]
     names = " and ".join(dict.fromkeys(str(ctx) for ctx in found))
     return ContextError(
-        f"{op.name} was given arrays on {names}; bring them together with "
+        f"{op.title} was given arrays on {names}; bring them together with "
         f"x.as_in_context(ctx) (at {user_line()})"
     )
 
@@ -104,8 +135,8 @@ def mixed_contexts(op: Op, args: Sequence[Any]) -> ContextError:
 def recorded_write(op: Op, array: Handle) -> MXNetError:
     """Return the error for a write in place to an array that gradients flow through."""
     return MXNetError(
-        f"{op.name} writes in place to an array of shape {array.spec.shape} that is being recorded "
-        "for gradients; compute a new array, or write outside autograd.record() "
+        f"{op.title} writes in place to an array of shape {array.spec.shape} that is being "
+        "recorded for gradients; compute a new array, or write outside autograd.record() "
         f"(at {user_line()})"
     )
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from regluon.array import dispatch, serialize
-from regluon.array.arguments import as_tensor
+from regluon.array.arguments import as_tensor, checked_context
 from regluon.array.dlpack import taken
 from regluon.array.handle import Handle
 from regluon.array.ndarray import NDArray
@@ -27,7 +27,7 @@ _SUFFIXES = (".safetensors", ".npz", ".npy")
 
 def make(source: Any, ctx: Context | None, dtype: Any, cls: type[A]) -> A:
     """Return a new array of class `cls` with a copy of `source`, any array or nested list."""
-    ctx = dispatch.checked_context(ctx) or (
+    ctx = checked_context(ctx) or (
         source._ctx if isinstance(source, Handle) else current_context()
     )
     wanted = None if dtype is None else torch_dtype(dtype)

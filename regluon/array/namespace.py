@@ -6,7 +6,7 @@ from typing import Any
 
 from regluon.array import control, dispatch, np_functions
 from regluon.array.absent import Namespace
-from regluon.array.arguments import drawn_as
+from regluon.array.arguments import checked_context, drawn_as
 from regluon.array.handle import Handle
 from regluon.array.shortcut import NUMBERS
 from regluon.base import KeywordError, nearest, user_line
@@ -120,7 +120,7 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
         "_tupled": _tupled,
         "_numbers": NUMBERS,
         "_of_numbers": OF_NUMBERS.get(public),
-        "_context": dispatch.checked_context,
+        "_context": checked_context,
         "_drawn_as": drawn_as,
         "_refuse": _refusal(public, [item.name for item in known], space.split(".")[0] == "np"),
     }

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from regluon.array import dispatch
+from regluon.array.arguments import checked_context
 from regluon.base import MXNetError
 from regluon.context import Context
 from regluon.ops.registry import NAMESPACES
@@ -73,7 +74,7 @@ def linspace(
     (array([0.  , 0.25, 0.5 , 0.75, 1.  ]), 0.25)
     """
     attrs = {"start": start, "stop": stop, "num": num, "endpoint": endpoint, "dtype": dtype}
-    numbers = _np("linspace", ctx=dispatch.checked_context(ctx), **attrs)
+    numbers = _np("linspace", ctx=checked_context(ctx), **attrs)
     gaps = num - 1 if endpoint else num
     return (numbers, (stop - start) / gaps if gaps else float("nan")) if retstep else numbers
 

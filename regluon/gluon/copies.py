@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from regluon.array import dispatch, tape
+from regluon.array.arguments import checked_context
 from regluon.array.ndarray import NDArray
 from regluon.base import ContextError
 from regluon.context import Context, current_context
@@ -27,7 +28,7 @@ def list_contexts(ctx: Contexts) -> list[Context]:
     """Return the contexts that were asked for, the current one by default, each once."""
     given = [ctx or current_context()] if ctx is None or isinstance(ctx, Context) else list(ctx)
     for item in given:
-        if dispatch.checked_context(item) is None or given.count(item) > 1:
+        if checked_context(item) is None or given.count(item) > 1:
             raise ContextError(f"ctx must be a context or a list of different ones, not {ctx}")
     if not given:
         raise ContextError("ctx is an empty list: give at least one context")

@@ -102,6 +102,13 @@ TABLE = [
         "pool_type is max, avg, sum or lp, not 'mean'"),
     Row("nd.take(x, i, mode='throw')", MXNetError, "throw"),
     Row("x.attach_grad(grad_req='sum')", MXNetError, "must be one of write, add, null, not 'sum'"),
+    Row("nd.relu(None)", DTypeError, "relu needs an array as 'data', not None.*in relu(None)"),
+    Row("x + None", DTypeError, "add needs an array as 'rhs', not None"),
+    Row("nd.concat(x, None)", DTypeError, "concat needs an array as 'data', not None"),
+    Row("x.sum(axis='0')", DTypeError, "an argument is of the wrong kind.*in sum(.*axis='0'"),
+    Row("np.concatenate(p, p)", DTypeError, "an argument is of the wrong kind.*in concatenate("),
+    Row("nd.zeros('3')", ShapeError, "a shape has whole numbers, not '3'.*called at <string>:1"),
+    Row("x.copyto('cpu')", ContextError, "a copy goes to a context such as mx.cpu()"),
     # gradients
     Row("x.backward()", MXNetError, "cannot differentiate.*autograd.record()"),
     Row("autograd.backward([x, x])", MXNetError, "cannot differentiate"),
@@ -146,12 +153,13 @@ def pattern(words: str) -> str:
 def test_a_wrong_call_says_what_is_wrong_under_every_engine(row):
     now = raised(row.call, "NaiveEngine", read=True)
     later = raised(row.call, "LazyEngine", read=row.late)
-    for error in (now, later):
+    beside = raised(row.call, "ThreadedEngine", read=row.late)
+    for error in (now, later, beside):
         assert isinstance(error, row.kind)
         assert isinstance(error, MXNetError)
         assert re.search(pattern(row.words), str(error)), str(error)
-    assert type(now) is type(later)
-    assert str(later).partition("\n  read at")[0] == str(now)
+        assert type(error) is type(now)
+        assert str(error).partition("\n  read at")[0] == str(now)
 
 
 MODES = {
