@@ -3,491 +3,906 @@
 from collections.abc import Callable as Callable, Sequence as Sequence
 from typing import Any as Any
 
-from types import SimpleNamespace
-from regluon.array.interchange import array as array, from_numpy as from_numpy, from_torch as from_torch, load as load, save as save, waitall as waitall
+from regluon.array.absent import refused
+from regluon.array.custom import Custom as Custom
+from regluon.array.dlpack import to_dlpack_for_read as to_dlpack_for_read, to_dlpack_for_write as to_dlpack_for_write
+from regluon.array.interchange import array as array, from_dlpack as from_dlpack, from_numpy as from_numpy, from_torch as from_torch, load as load, load_frombuffer as load_frombuffer, save as save, waitall as waitall
 from regluon.array.ndarray import NDArray as NDArray
 
 class contrib:
     @staticmethod
-    def boolean_mask(data: NDArray | float, index: NDArray | float, axis: int = 0, *, out: Any = None) -> NDArray:
+    def foreach(body: Any, data: Any, init_states: Any) -> Any: ...
+    @staticmethod
+    def while_loop(cond: Any, func: Any, loop_vars: Any, max_iterations: Any = None) -> Any: ...
+    @staticmethod
+    def cond(pred: Any, then_func: Any, else_func: Any) -> Any: ...
+    @staticmethod
+    def AdaptiveAvgPooling2D(data: NDArray | float, output_size: int | Sequence[int] = (), out: Any = None) -> NDArray:
+        """Average pictures over `output_size` (height, width) windows that cover them evenly."""
+    @staticmethod
+    def BatchNormWithReLU(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, moving_mean: NDArray | float, moving_var: NDArray | float, eps: float = 0.001, momentum: float = 0.9, fix_gamma: bool = True, use_global_stats: bool = False, output_mean_var: bool = False, axis: int = 1, cudnn_off: bool = False, min_calib_range: float | None = None, max_calib_range: float | None = None, out: Any = None) -> Any:
+        """Normalize as `BatchNorm`, then set negative results to 0."""
+    @staticmethod
+    def BilinearResize2D(data: NDArray | float, like: NDArray | float | None = None, height: int = 1, width: int = 1, scale_height: float | None = None, scale_width: float | None = None, mode: str = 'size', align_corners: bool = True, out: Any = None) -> NDArray:
+        """Resize pictures by bilinear interpolation."""
+    @staticmethod
+    def CTCLoss(data: NDArray | float, label: NDArray | float, data_lengths: NDArray | float | None = None, label_lengths: NDArray | float | None = None, use_data_lengths: bool = False, use_label_lengths: bool = False, blank_label: str = 'first', out: Any = None) -> NDArray:
+        """Return -log of the chance of each label sequence, over all alignments; Graves et al. 2006."""
+    @staticmethod
+    def MultiBoxDetection(cls_prob: NDArray | float, loc_pred: NDArray | float, anchor: NDArray | float, clip: bool = True, threshold: float = 0.01, background_id: int = 0, nms_threshold: float = 0.5, force_suppress: bool = False, variances: Sequence[float] = (0.1, 0.1, 0.2, 0.2), nms_topk: int = -1, out: Any = None) -> NDArray:
+        """Return detections (batch, anchors, 6): rows (class, score, xmin, ymin, xmax, ymax)."""
+    @staticmethod
+    def MultiBoxPrior(data: NDArray | float, sizes: float | Sequence[float] = (1.0,), ratios: float | Sequence[float] = (1.0,), clip: bool = False, steps: Sequence[float] = (-1.0, -1.0), offsets: Sequence[float] = (0.5, 0.5), out: Any = None) -> NDArray:
+        """Make anchors around each pixel of a feature map (batch, channels, height, width)."""
+    @staticmethod
+    def MultiBoxTarget(anchor: NDArray | float, label: NDArray | float, cls_pred: NDArray | float, overlap_threshold: float = 0.5, ignore_label: float = -1.0, negative_mining_ratio: float = -1.0, negative_mining_thresh: float = 0.5, minimum_negative_samples: int = 0, variances: Sequence[float] = (0.1, 0.1, 0.2, 0.2), out: Any = None) -> Any:
+        """Return the training targets of anchors: boxes and their mask (batch, 4 * anchors), classes."""
+    @staticmethod
+    def ROIAlign(data: NDArray | float, rois: NDArray | float, pooled_size: int | Sequence[int], spatial_scale: float, sample_ratio: int = -1, position_sensitive: bool = False, aligned: bool = False, out: Any = None) -> NDArray:
+        """Average points in each of `pooled_size` bins of every region; He et al. 2017."""
+    @staticmethod
+    def SparseEmbedding(data: NDArray | float, weight: NDArray | float, input_dim: int = 0, output_dim: int = 0, dtype: Any = 'float32', sparse_grad: bool = False, out: Any = None) -> NDArray:
+        """Replace every index in `data` by that row of `weight`, of shape (input_dim, output_dim)."""
+    @staticmethod
+    def SyncBatchNorm(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, moving_mean: NDArray | float, moving_var: NDArray | float, eps: float = 0.001, momentum: float = 0.9, fix_gamma: bool = True, use_global_stats: bool = False, output_mean_var: bool = False, ndev: int = 1, key: str = '', out: Any = None) -> Any:
+        """Normalize as `BatchNorm` on axis 1, on one device: `ndev` is 1, `key` changes nothing."""
+    @staticmethod
+    def adamw_update(weight: NDArray | float, grad: NDArray | float, mean: NDArray | float, var: NDArray | float, rescale_grad: NDArray | float, lr: float, eta: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-08, wd: float = 0.0, clip_gradient: float = -1.0, out: Any = None) -> NDArray:
+        """Return weight - eta * (lr * mean / (sqrt(var) + epsilon) + wd * weight)."""
+    @staticmethod
+    def allclose(a: NDArray | float, b: NDArray | float, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = True, out: Any = None) -> NDArray:
+        """Say as 1 or 0 whether |a - b| <= atol + rtol * |b| for all elements."""
+    @staticmethod
+    def arange_like(data: NDArray | float, start: float = 0.0, step: float = 1.0, repeat: int = 1, ctx: Any = None, axis: int | None = None, out: Any = None) -> NDArray:
+        """Count from `start` in the shape of `data`, or along its `axis`; `ctx` is that of `data`."""
+    @staticmethod
+    def bipartite_matching(data: NDArray | float, threshold: float, is_ascend: bool = False, topk: int = -1, out: Any = None) -> Any:
+        """Match rows with columns of scores (..., rows, columns), the best free pair first."""
+    @staticmethod
+    def boolean_mask(data: NDArray | float, index: NDArray | float, axis: int = 0, out: Any = None) -> NDArray:
         """Return the slices along an axis where `index` is not zero; the call waits for its inputs."""
     @staticmethod
-    def isfinite(data: NDArray | float, *, out: Any = None) -> NDArray:
+    def box_decode(data: NDArray | float, anchors: NDArray | float, std0: float = 1.0, std1: float = 1.0, std2: float = 1.0, std3: float = 1.0, clip: float = -1.0, format: str = 'center', out: Any = None) -> NDArray:
+        """Return the boxes, by corners, that predictions (batch, anchors, 4) mean: box_encode reversed."""
+    @staticmethod
+    def box_encode(samples: NDArray | float, matches: NDArray | float, anchors: NDArray | float, refs: NDArray | float, means: NDArray | float, stds: NDArray | float, out: Any = None) -> Any:
+        """Return what a detector is to predict for each anchor, and a mask of 1 where that is."""
+    @staticmethod
+    def box_iou(lhs: NDArray | float, rhs: NDArray | float, format: str = 'corner', out: Any = None) -> NDArray:
+        """Return intersection over union of every box of `lhs` with every box of `rhs`."""
+    @staticmethod
+    def box_nms(data: NDArray | float, overlap_thresh: float = 0.5, valid_thresh: float = 0.0, topk: int = -1, coord_start: int = 2, score_index: int = 1, id_index: int = -1, background_id: int = -1, force_suppress: bool = False, in_format: str = 'corner', out_format: str = 'corner', out: Any = None) -> NDArray:
+        """Keep the boxes that no better one overlaps by more than `overlap_thresh`."""
+    @staticmethod
+    def box_non_maximum_suppression(data: NDArray | float, overlap_thresh: float = 0.5, valid_thresh: float = 0.0, topk: int = -1, coord_start: int = 2, score_index: int = 1, id_index: int = -1, background_id: int = -1, force_suppress: bool = False, in_format: str = 'corner', out_format: str = 'corner', out: Any = None) -> NDArray:
+        """Keep the boxes that no better one overlaps by more than `overlap_thresh`."""
+    @staticmethod
+    def count_sketch(data: NDArray | float, h: NDArray | float, s: NDArray | float, out_dim: int, processing_batch_size: int = 32, out: Any = None) -> NDArray:
+        """Add element i of each vector, times its sign s[i], to place h[i] of a vector of `out_dim`."""
+    @staticmethod
+    def ctc_loss(data: NDArray | float, label: NDArray | float, data_lengths: NDArray | float | None = None, label_lengths: NDArray | float | None = None, use_data_lengths: bool = False, use_label_lengths: bool = False, blank_label: str = 'first', out: Any = None) -> NDArray:
+        """Return -log of the chance of each label sequence, over all alignments; Graves et al. 2006."""
+    @staticmethod
+    def div_sqrt_dim(data: NDArray | float, out: Any = None) -> NDArray:
+        """Divide by the square root of the length of the last axis."""
+    @staticmethod
+    def fft(data: NDArray | float, compute_size: int = 128, out: Any = None) -> NDArray:
+        """Return the discrete Fourier transform of each vector, as real and imaginary parts in turn."""
+    @staticmethod
+    def gradientmultiplier(data: NDArray | float, scalar: float = 1.0, is_int: bool = True, out: Any = None) -> NDArray:
+        """Return `data`; the gradient on its way back is multiplied by `scalar`."""
+    @staticmethod
+    def group_adagrad_update(weight: NDArray | float, grad: NDArray | float, history: NDArray | float, lr: float, rescale_grad: float = 1.0, clip_gradient: float = -1.0, epsilon: float = 1e-05, out: Any = None) -> NDArray:
+        """AdaGrad with one rate per row: `history` (N, 1) adds up each row's mean squared gradient."""
+    @staticmethod
+    def ifft(data: NDArray | float, compute_size: int = 128, out: Any = None) -> NDArray:
+        """Return the real part of the inverse transform of what `fft` gave, times the vector's length."""
+    @staticmethod
+    def index_array(data: NDArray | float, axes: int | Sequence[int] | None = None, out: Any = None) -> NDArray:
+        """Return each element's index, or that along some axes, as a further last axis of int64."""
+    @staticmethod
+    def index_copy(old_tensor: NDArray | float, index_vector: NDArray | float, new_tensor: NDArray | float, out: Any = None) -> NDArray:
+        """Return `old_tensor` with row index_vector[i] replaced by row i of `new_tensor`, each i once."""
+    @staticmethod
+    def interleaved_matmul_encdec_qk(queries: NDArray | float, keys_values: NDArray | float, heads: int, out: Any = None) -> NDArray:
+        """Return queries times keys / sqrt(channels of a head), of a decoder and its encoder."""
+    @staticmethod
+    def interleaved_matmul_encdec_valatt(keys_values: NDArray | float, attention: NDArray | float, heads: int, out: Any = None) -> NDArray:
+        """Return the encoder's values weighted by attention, (length of queries, batch, channels)."""
+    @staticmethod
+    def interleaved_matmul_selfatt_qk(queries_keys_values: NDArray | float, heads: int, out: Any = None) -> NDArray:
+        """Return queries times keys / sqrt(channels of a head), of self-attention."""
+    @staticmethod
+    def interleaved_matmul_selfatt_valatt(queries_keys_values: NDArray | float, attention: NDArray | float, heads: int, out: Any = None) -> NDArray:
+        """Return the values weighted by attention, (length, batch, channels), of self-attention."""
+    @staticmethod
+    def isfinite(data: NDArray | float, out: Any = None) -> NDArray:
         """Say as 1 or 0 of the array's dtype what `np.isfinite` says."""
     @staticmethod
-    def isinf(data: NDArray | float, *, out: Any = None) -> NDArray:
+    def isinf(data: NDArray | float, out: Any = None) -> NDArray:
         """Say as 1 or 0 of the array's dtype what `np.isinf` says."""
     @staticmethod
-    def isnan(data: NDArray | float, *, out: Any = None) -> NDArray:
+    def isnan(data: NDArray | float, out: Any = None) -> NDArray:
         """Say as 1 or 0 of the array's dtype what `np.isnan` says."""
+    @staticmethod
+    def mp_adamw_update(weight: NDArray | float, grad: NDArray | float, mean: NDArray | float, var: NDArray | float, weight32: NDArray | float, rescale_grad: NDArray | float, lr: float, eta: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-08, wd: float = 0.0, clip_gradient: float = -1.0, out: Any = None) -> NDArray:
+        """Do adamw_update on `weight32`; return the weight in its own dtype."""
+    @staticmethod
+    def multi_adamw_update(weights: list[NDArray], grads: list[NDArray], mean: list[NDArray], var: list[NDArray], rescale_grad: NDArray | float, lrs: Sequence[float], wds: Sequence[float], etas: Sequence[float], size: int = 0, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-08, clip_gradient: float = -1.0, out: Any = None) -> Any:
+        """Do `adamw_update` on every weight of a list."""
+    @staticmethod
+    def multi_lamb_update(weights: list[NDArray], grads: list[NDArray], mean: list[NDArray], var: list[NDArray], step_count: Sequence[int], lrs: Sequence[float], wds: Sequence[float], num_tensors: int = 0, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-06, rescale_grad: float = 1.0, lower_bound: float = -1.0, upper_bound: float = -1.0, clip_gradient: float = -1.0, bias_correction: bool = True, out: Any = None) -> Any:
+        """Do both phases of LAMB on every weight of a list, with the norms taken in between."""
+    @staticmethod
+    def multi_mp_adamw_update(weights: list[NDArray], grads: list[NDArray], mean: list[NDArray], var: list[NDArray], weights32: list[NDArray], rescale_grad: NDArray | float, lrs: Sequence[float], wds: Sequence[float], etas: Sequence[float], size: int = 0, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-08, clip_gradient: float = -1.0, out: Any = None) -> Any:
+        """Do multi_adamw_update on float32 copies, `weights32`; return the weights in their dtypes."""
+    @staticmethod
+    def multi_mp_lamb_update(weights: list[NDArray], grads: list[NDArray], mean: list[NDArray], var: list[NDArray], weights32: list[NDArray], step_count: Sequence[int], lrs: Sequence[float], wds: Sequence[float], num_tensors: int = 0, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-06, rescale_grad: float = 1.0, lower_bound: float = -1.0, upper_bound: float = -1.0, clip_gradient: float = -1.0, bias_correction: bool = True, out: Any = None) -> Any:
+        """Do multi_lamb_update on float32 copies, `weights32`; return the weights in their dtypes."""
+    @staticmethod
+    def quadratic(data: NDArray | float, a: float = 0.0, b: float = 0.0, c: float = 0.0, out: Any = None) -> NDArray:
+        """Return a * x ** 2 + b * x + c."""
+    @staticmethod
+    def rand_zipfian(true_classes: NDArray | float, num_sampled: int, range_max: int, out: Any = None) -> Any:
+        """Draw classes below `range_max`, frequent ones first: for sampled softmax."""
+    @staticmethod
+    def round_ste(data: NDArray | float, out: Any = None) -> NDArray:
+        """Round, halves away from zero, with the gradient of the identity; Bengio et al. 2013."""
+    @staticmethod
+    def sign_ste(data: NDArray | float, out: Any = None) -> NDArray:
+        """Return the sign, with the gradient of the identity."""
+
+class image:
+    @staticmethod
+    def adjust_lighting(data: NDArray | float, alpha: Sequence[float], out: Any = None) -> NDArray:
+        """Add `alpha`, three factors, times ImageNet's principal colour components, in 0..255."""
+    @staticmethod
+    def crop(data: NDArray | float, x: int, y: int, width: int, height: int, out: Any = None) -> NDArray:
+        """Return the box of `width` columns and `height` rows whose upper left corner is (x, y)."""
+    @staticmethod
+    def flip_left_right(data: NDArray | float, out: Any = None) -> NDArray:
+        """Mirror pictures."""
+    @staticmethod
+    def flip_top_bottom(data: NDArray | float, out: Any = None) -> NDArray:
+        """Turn pictures upside down."""
+    @staticmethod
+    def normalize(data: NDArray | float, mean: float | Sequence[float] = 0.0, std: float | Sequence[float] = 1.0, out: Any = None) -> NDArray:
+        """Subtract `mean` and divide by `std`, numbers or one for each channel of (..., C, H, W)."""
+    @staticmethod
+    def random_brightness(data: NDArray | float, min_factor: float, max_factor: float, out: Any = None) -> NDArray:
+        """Multiply pictures by a factor drawn uniformly from `min_factor` to `max_factor`."""
+    @staticmethod
+    def random_color_jitter(data: NDArray | float, brightness: float, contrast: float, saturation: float, hue: float, out: Any = None) -> NDArray:
+        """Do `random_brightness` and its like in random order, with factors within `amount` of 1."""
+    @staticmethod
+    def random_contrast(data: NDArray | float, min_factor: float, max_factor: float, out: Any = None) -> NDArray:
+        """Blend pictures with their mean grey by a factor drawn uniformly from `min_factor` to `max_factor`."""
+    @staticmethod
+    def random_flip_left_right(data: NDArray | float, out: Any = None) -> NDArray:
+        """Mirror pictures, each with probability 1/2."""
+    @staticmethod
+    def random_flip_top_bottom(data: NDArray | float, out: Any = None) -> NDArray:
+        """Turn pictures upside down, each with probability 1/2."""
+    @staticmethod
+    def random_hue(data: NDArray | float, min_factor: float, max_factor: float, out: Any = None) -> NDArray:
+        """Turn the hue of pictures by f - 1 full turns, where f is drawn uniformly from `min_factor` to `max_factor`."""
+    @staticmethod
+    def random_lighting(data: NDArray | float, alpha_std: float = 0.05, out: Any = None) -> NDArray:
+        """Do `adjust_lighting` with three normal factors of standard deviation `alpha_std`."""
+    @staticmethod
+    def random_saturation(data: NDArray | float, min_factor: float, max_factor: float, out: Any = None) -> NDArray:
+        """Blend pictures with their grey picture by a factor drawn uniformly from `min_factor` to `max_factor`."""
+    @staticmethod
+    def resize(data: NDArray | float, size: int | Sequence[int], keep_ratio: bool = False, interp: int = 1, out: Any = None) -> NDArray:
+        """Resize to `size`, (width, height) or one number for both, by OpenCV."""
+    @staticmethod
+    def to_tensor(data: NDArray | float, out: Any = None) -> NDArray:
+        """Turn (..., H, W, C) in 0..255 into float32 (..., C, H, W) in 0..1."""
+
+class linalg:
+    @staticmethod
+    def det(A: NDArray | float, out: Any = None) -> NDArray:
+        """Return the determinants of square matrices; of a single one as an array of shape (1,)."""
+    @staticmethod
+    def extractdiag(A: NDArray | float, offset: int = 0, out: Any = None) -> NDArray:
+        """Return the diagonals of square matrices, `offset` places above the main one."""
+    @staticmethod
+    def extracttrian(A: NDArray | float, offset: int = 0, lower: bool = True, out: Any = None) -> NDArray:
+        """Return the elements of triangles one after another, for `maketrian` to unpack."""
+    @staticmethod
+    def gelqf(A: NDArray | float, out: Any = None) -> Any:
+        """Return Q, with orthonormal rows, and the lower triangles L with A = L @ Q."""
+    @staticmethod
+    def gemm(A: NDArray | float, B: NDArray | float, C: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, alpha: float = 1.0, beta: float = 1.0, axis: int = -2, out: Any = None) -> NDArray:
+        """Return alpha * A @ B + beta * C, with A or B transposed on request."""
+    @staticmethod
+    def gemm2(A: NDArray | float, B: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, alpha: float = 1.0, axis: int = -2, out: Any = None) -> NDArray:
+        """Return alpha * A @ B, with A or B transposed on request, the rows on axis `axis`."""
+    @staticmethod
+    def inverse(A: NDArray | float, out: Any = None) -> NDArray:
+        """Return the inverses of the matrices in the last two axes; a singular one is an error."""
+    @staticmethod
+    def makediag(A: NDArray | float, offset: int = 0, out: Any = None) -> NDArray:
+        """Return square matrices that are zero but for a diagonal `offset` places above the main one."""
+    @staticmethod
+    def maketrian(A: NDArray | float, offset: int = 0, lower: bool = True, out: Any = None) -> NDArray:
+        """Return square matrices with a triangle of elements, as `extracttrian` gives them, else zero."""
+    @staticmethod
+    def potrf(A: NDArray | float, out: Any = None) -> NDArray:
+        """Return the lower Cholesky factors L of symmetric positive definite matrices: A = L @ L.T."""
+    @staticmethod
+    def potri(A: NDArray | float, out: Any = None) -> NDArray:
+        """Return the inverses of L @ L.T, given the lower Cholesky factors L that `potrf` returns."""
+    @staticmethod
+    def slogdet(A: NDArray | float, out: Any = None) -> Any:
+        """Return the signs of determinants, and the logarithms of their absolute values."""
+    @staticmethod
+    def sumlogdiag(A: NDArray | float, out: Any = None) -> NDArray:
+        """Return the sums of the logarithms of diagonals, which must be positive."""
+    @staticmethod
+    def syevd(A: NDArray | float, out: Any = None) -> Any:
+        """Return U and L with A = U.T @ diag(L) @ U, for symmetric matrices."""
+    @staticmethod
+    def syrk(A: NDArray | float, transpose: bool = False, alpha: float = 1.0, out: Any = None) -> NDArray:
+        """Return alpha * A @ A.T, or alpha * A.T @ A if `transpose` is true."""
+    @staticmethod
+    def trmm(A: NDArray | float, B: NDArray | float, transpose: bool = False, rightside: bool = False, lower: bool = True, alpha: float = 1.0, out: Any = None) -> NDArray:
+        """Return alpha * A @ B, or alpha * B @ A on the right side, for a triangle A."""
+    @staticmethod
+    def trsm(A: NDArray | float, B: NDArray | float, transpose: bool = False, rightside: bool = False, lower: bool = True, alpha: float = 1.0, out: Any = None) -> NDArray:
+        """Return X with A @ X = alpha * B, or X @ A = alpha * B on the right side, for a triangle A."""
 
 class random:
     @staticmethod
-    def exponential(scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
+    def exponential(scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
         """Draw exponentially distributed values of mean `scale`."""
     @staticmethod
-    def exponential_like(data: NDArray | float, lam: float = 1.0, *, out: Any = None) -> NDArray:
-        """Draw exponentially distributed values of rate `lam`, in the shape and dtype of `data`."""
+    def exponential_like(data: NDArray | float, lam: float = 1, out: Any = None) -> NDArray:
+        """Draw exponentially distributed values of rate `lam`: their mean is 1 / `lam`; in the shape and dtype of `data`."""
     @staticmethod
-    def gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-        """Draw gamma distributed values with shape `alpha` and scale `beta` (mean alpha * beta)."""
+    def gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
+        """Draw gamma distributed values with shape `alpha` and scale `beta`; the mean is `alpha` * `beta`."""
     @staticmethod
-    def gamma_like(data: NDArray | float, alpha: float = 1.0, beta: float = 1.0, *, out: Any = None) -> NDArray:
-        """Draw gamma values with shape `alpha` and scale `beta`, in the shape and dtype of `data`."""
+    def gamma_like(data: NDArray | float, alpha: float = 1, beta: float = 1, out: Any = None) -> NDArray:
+        """Draw gamma distributed values with shape `alpha` and scale `beta`; the mean is `alpha` * `beta`; in the shape and dtype of `data`."""
     @staticmethod
-    def generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-        """Draw counts of mean `mu` and variance mu + alpha * mu**2."""
+    def generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
+        """Draw counts of mean `mu` and variance `mu` + `alpha` * `mu`**2."""
     @staticmethod
-    def multinomial(data: NDArray | float, shape: int | Sequence[int] | None = None, get_prob: bool = False, dtype: Any = 'int32', *, out: Any = None) -> NDArray:
+    def generalized_negative_binomial_like(data: NDArray | float, mu: float = 1, alpha: float = 1, out: Any = None) -> NDArray:
+        """Draw counts of mean `mu` and variance `mu` + `alpha` * `mu`**2; in the shape and dtype of `data`."""
+    @staticmethod
+    def multinomial(data: NDArray | float, shape: int | Sequence[int] | None = None, get_prob: bool = False, dtype: Any = 'int32', out: Any = None) -> Any:
         """Draw class numbers with the chances in the last axis of `data`, which sum to 1."""
     @staticmethod
-    def negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-        """Draw numbers of failures before the k-th success, each success of chance `p`."""
+    def negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
+        """Draw numbers of failures before the `k`-th success, each success of chance `p`."""
     @staticmethod
-    def normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
+    def negative_binomial_like(data: NDArray | float, k: float = 1, p: float = 1, out: Any = None) -> NDArray:
+        """Draw numbers of failures before the `k`-th success, each success of chance `p`; in the shape and dtype of `data`."""
+    @staticmethod
+    def normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
         """Draw normal values with mean `loc` and standard deviation `scale`."""
     @staticmethod
-    def normal_like(data: NDArray | float, loc: float = 0.0, scale: float = 1.0, *, out: Any = None) -> NDArray:
-        """Draw normal values of mean `loc` and deviation `scale`, in the shape and dtype of `data`."""
+    def normal_like(data: NDArray | float, loc: float = 0, scale: float = 1, out: Any = None) -> NDArray:
+        """Draw normal values with mean `loc` and standard deviation `scale`; in the shape and dtype of `data`."""
     @staticmethod
-    def poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
+    def poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
         """Draw Poisson distributed counts of mean `lam`, as floats."""
     @staticmethod
-    def poisson_like(data: NDArray | float, lam: float = 1.0, *, out: Any = None) -> NDArray:
-        """Draw Poisson distributed counts of mean `lam`, in the shape and dtype of `data`."""
+    def poisson_like(data: NDArray | float, lam: float = 1, out: Any = None) -> NDArray:
+        """Draw Poisson distributed counts of mean `lam`, as floats; in the shape and dtype of `data`."""
     @staticmethod
-    def randint(low: int, high: int, shape: int | Sequence[int] | None = None, dtype: Any = 'int32', ctx: Any = None, *, out: Any = None) -> NDArray:
+    def randint(low: int, high: int, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
         """Draw whole numbers from `low` to `high - 1`; int32 by default."""
     @staticmethod
     def randn(*shape: Any, loc: float = 0, scale: float = 1, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
-        """Draw normal values: `randn(2, 3)` has shape (2, 3)."""
+        """Draw normal values of mean `loc` and deviation `scale`: `randn(2, 3)` has shape (2, 3)."""
     @staticmethod
-    def shuffle(data: NDArray | float, *, out: Any = None) -> NDArray:
+    def shuffle(data: NDArray | float, out: Any = None) -> NDArray:
         """Return the rows of `data` in random order."""
     @staticmethod
-    def uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-        """Draw evenly from [low, high): `shape` values for each element of `low` and `high`."""
+    def uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> NDArray:
+        """Draw evenly from [`low`, `high`)."""
     @staticmethod
-    def uniform_like(data: NDArray | float, low: float = 0.0, high: float = 1.0, *, out: Any = None) -> NDArray:
-        """Draw evenly from [low, high), in the shape and dtype of `data`."""
+    def uniform_like(data: NDArray | float, low: float = 0, high: float = 1, out: Any = None) -> NDArray:
+        """Draw evenly from [`low`, `high`); in the shape and dtype of `data`."""
 
-def Activation(data: NDArray | float, act_type: str, *, out: Any = None) -> NDArray:
+def Activation(data: NDArray | float, act_type: str, out: Any = None) -> NDArray:
     """Apply "relu", "sigmoid", "tanh", "softrelu" (log(1 + exp(x))) or "softsign" (x / (1 + |x|))."""
-def BatchNorm(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, moving_mean: NDArray | float, moving_var: NDArray | float, eps: float = 0.001, momentum: float = 0.9, fix_gamma: bool = True, use_global_stats: bool = False, output_mean_var: bool = False, axis: int = 1, cudnn_off: bool = False, *, out: Any = None) -> NDArray:
+def BatchNorm(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, moving_mean: NDArray | float, moving_var: NDArray | float, eps: float = 0.001, momentum: float = 0.9, fix_gamma: bool = True, use_global_stats: bool = False, output_mean_var: bool = False, axis: int = 1, cudnn_off: bool = False, min_calib_range: float | None = None, max_calib_range: float | None = None, out: Any = None) -> Any:
     """Normalize each channel (`axis`) by the batch's mean and variance; Ioffe and Szegedy 2015."""
-def BlockGrad(data: NDArray | float, *, out: Any = None) -> NDArray:
+def BatchNorm_v1(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, moving_mean: NDArray | float, moving_var: NDArray | float, eps: float = 0.001, momentum: float = 0.9, fix_gamma: bool = True, use_global_stats: bool = False, output_mean_var: bool = False, axis: int = 1, cudnn_off: bool = False, min_calib_range: float | None = None, max_calib_range: float | None = None, out: Any = None) -> Any:
+    """Normalize each channel (`axis`) by the batch's mean and variance; Ioffe and Szegedy 2015."""
+def BilinearSampler(data: NDArray | float, grid: NDArray | float, cudnn_off: bool | None = None, out: Any = None) -> NDArray:
+    """Read `data` at the places of a grid, interpolated between pixels, 0 outside the picture."""
+def BlockGrad(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the same values without a way back for gradients."""
-def Cast(data: NDArray | float, dtype: Any, *, out: Any = None) -> NDArray:
+def CTCLoss(data: NDArray | float, label: NDArray | float, data_lengths: NDArray | float | None = None, label_lengths: NDArray | float | None = None, use_data_lengths: bool = False, use_label_lengths: bool = False, blank_label: str = 'first', out: Any = None) -> NDArray:
+    """Return -log of the chance of each label sequence, over all alignments; Graves et al. 2006."""
+def Cast(data: NDArray | float, dtype: Any, out: Any = None) -> NDArray:
     """Convert to another dtype; floats are cut towards zero when they become integers."""
 def Concat(*data: Any, dim: int = 1, out: Any = None) -> NDArray:
     """Join arrays along an existing axis."""
-def Convolution(data: NDArray | float, weight: NDArray | float, bias: NDArray | float | None = None, kernel: int | Sequence[int] = (), stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), num_filter: int = 0, num_group: int = 1, workspace: int = 1024, no_bias: bool = False, cudnn_tune: str | None = None, cudnn_off: bool = False, layout: str | None = None, *, out: Any = None) -> NDArray:
+def Convolution(data: NDArray | float, weight: NDArray | float, bias: NDArray | float | None = None, kernel: int | Sequence[int] = (), stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), num_filter: int = 0, num_group: int = 1, workspace: int = 1024, no_bias: bool = False, cudnn_tune: str | None = None, cudnn_off: bool = False, layout: str | None = None, out: Any = None) -> NDArray:
     """Convolve `data` (batch, channels, space) with `weight` (filters, channels / groups, kernel)."""
-def Deconvolution(data: NDArray | float, weight: NDArray | float, bias: NDArray | float | None = None, kernel: int | Sequence[int] = (), stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), adj: int | Sequence[int] = (), target_shape: int | Sequence[int] = (), num_filter: int = 0, num_group: int = 1, workspace: int = 512, no_bias: bool = True, cudnn_tune: str | None = None, cudnn_off: bool = False, layout: str | None = None, *, out: Any = None) -> NDArray:
+def Convolution_v1(data: NDArray | float, weight: NDArray | float, bias: NDArray | float | None = None, kernel: int | Sequence[int] = (), stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), num_filter: int = 0, num_group: int = 1, workspace: int = 1024, no_bias: bool = False, cudnn_tune: str | None = None, cudnn_off: bool = False, layout: str | None = None, out: Any = None) -> NDArray:
+    """Convolve `data` (batch, channels, space) with `weight` (filters, channels / groups, kernel)."""
+def Correlation(data1: NDArray | float, data2: NDArray | float, kernel_size: int = 1, max_displacement: int = 1, stride1: int = 1, stride2: int = 1, pad_size: int = 0, is_multiply: bool = True, out: Any = None) -> NDArray:
+    """Compare patches of one picture with those of another around them; Dosovitskiy et al. 2015."""
+def Crop(*data: Any, num_args: int = 0, offset: Sequence[int] = (0, 0), h_w: Sequence[int] = (0, 0), center_crop: bool = False, out: Any = None) -> NDArray:
+    """Cut `h_w` (height, width) out of pictures, or the size of a second array."""
+def Deconvolution(data: NDArray | float, weight: NDArray | float, bias: NDArray | float | None = None, kernel: int | Sequence[int] = (), stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), adj: int | Sequence[int] = (), target_shape: int | Sequence[int] = (), num_filter: int = 0, num_group: int = 1, workspace: int = 512, no_bias: bool = True, cudnn_tune: str | None = None, cudnn_off: bool = False, layout: str | None = None, out: Any = None) -> NDArray:
     """Convolve transposed: the gradient of `Convolution`, used forwards to enlarge."""
-def Dropout(data: NDArray | float, p: float = 0.5, mode: str = 'training', axes: Sequence[int] = (), cudnn_off: bool = False, *, out: Any = None) -> NDArray:
+def Dropout(data: NDArray | float, p: float = 0.5, mode: str = 'training', axes: Sequence[int] = (), cudnn_off: bool = False, out: Any = None) -> NDArray:
     """In training set each element to zero with chance `p` and divide the others by 1 - p."""
 def ElementWiseSum(*args: Any, out: Any = None) -> NDArray:
     """Add any number of arrays of one shape."""
-def Embedding(data: NDArray | float, weight: NDArray | float, input_dim: int = 0, output_dim: int = 0, dtype: Any = 'float32', sparse_grad: bool = False, *, out: Any = None) -> NDArray:
+def Embedding(data: NDArray | float, weight: NDArray | float, input_dim: int = 0, output_dim: int = 0, dtype: Any = 'float32', sparse_grad: bool = False, out: Any = None) -> NDArray:
     """Replace every index in `data` by that row of `weight`, of shape (input_dim, output_dim)."""
-def Flatten(data: NDArray | float, *, out: Any = None) -> NDArray:
+def Flatten(data: NDArray | float, out: Any = None) -> NDArray:
     """Keep the first axis and merge all others into one."""
-def FullyConnected(data: NDArray | float, weight: NDArray | float, bias: NDArray | float | None = None, num_hidden: int = 0, no_bias: bool = False, flatten: bool = True, *, out: Any = None) -> NDArray:
+def FullyConnected(data: NDArray | float, weight: NDArray | float, bias: NDArray | float | None = None, num_hidden: int = 0, no_bias: bool = False, flatten: bool = True, out: Any = None) -> NDArray:
     """Return data @ weight.T + bias, for a weight of shape (num_hidden, inputs)."""
-def GroupNorm(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, num_groups: int = 1, eps: float = 1e-05, output_mean_var: bool = False, *, out: Any = None) -> NDArray:
+def GridGenerator(data: NDArray | float, transform_type: str, target_shape: Sequence[int] = (0, 0), out: Any = None) -> NDArray:
+    """Make a grid of places, for `BilinearSampler`."""
+def GroupNorm(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, num_groups: int = 1, eps: float = 1e-05, output_mean_var: bool = False, out: Any = None) -> Any:
     """Normalize groups of channels (axis 1) of every sample; Wu and He 2018."""
-def InstanceNorm(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, eps: float = 0.001, *, out: Any = None) -> NDArray:
+def IdentityAttachKLSparseReg(data: NDArray | float, moving_avg: NDArray | float, sparseness_target: float = 0.1, penalty: float = 0.001, momentum: float = 0.9, out: Any = None) -> NDArray:
+    """Return `data` (batch, units) in 0 ... 1; its gradient pulls each unit's mean to the target."""
+def InstanceNorm(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, eps: float = 0.001, out: Any = None) -> NDArray:
     """Normalize every channel (axis 1) of every sample by itself; Ulyanov et al. 2016."""
-def L2Normalization(data: NDArray | float, eps: float = 1e-10, mode: str = 'instance', *, out: Any = None) -> NDArray:
+def L2Normalization(data: NDArray | float, eps: float = 1e-10, mode: str = 'instance', out: Any = None) -> NDArray:
     """Divide by sqrt(sum of squares + eps): of each sample, of all channels, or of each channel."""
-def LRN(data: NDArray | float, alpha: float = 0.0001, beta: float = 0.75, knorm: float = 2.0, nsize: int = 5, *, out: Any = None) -> NDArray:
+def LRN(data: NDArray | float, alpha: float = 0.0001, beta: float = 0.75, knorm: float = 2.0, nsize: int = 5, out: Any = None) -> NDArray:
     """Divide by (knorm + alpha * mean square of `nsize` neighbouring channels) ** beta."""
-def LayerNorm(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, axis: int = -1, eps: float = 1e-05, output_mean_var: bool = False, *, out: Any = None) -> NDArray:
+def LayerNorm(data: NDArray | float, gamma: NDArray | float, beta: NDArray | float, axis: int = -1, eps: float = 1e-05, output_mean_var: bool = False, out: Any = None) -> Any:
     """Normalize along one axis, then scale by `gamma` and shift by `beta`; Ba et al. 2016."""
-def LeakyReLU(data: NDArray | float, gamma: NDArray | float | None = None, act_type: str = 'leaky', slope: float = 0.25, lower_bound: float = 0.125, upper_bound: float = 0.334, *, out: Any = None) -> NDArray:
+def LeakyReLU(data: NDArray | float, gamma: NDArray | float | None = None, act_type: str = 'leaky', slope: float = 0.25, lower_bound: float = 0.125, upper_bound: float = 0.334, out: Any = None) -> NDArray:
     """Apply a rectifier that is not flat below zero."""
-def Pad(data: NDArray | float, mode: str, pad_width: Sequence[int], constant_value: float = 0.0, *, out: Any = None) -> NDArray:
+def LinearRegressionOutput(data: NDArray | float, label: NDArray | float, grad_scale: float = 1.0, out: Any = None) -> NDArray:
+    """Return `data`; its gradient is (data - label) * grad_scale / values per sample."""
+def LogisticRegressionOutput(data: NDArray | float, label: NDArray | float, grad_scale: float = 1.0, out: Any = None) -> NDArray:
+    """Return sigmoid(data), with the gradient (result - label) * grad_scale / values per sample."""
+def MAERegressionOutput(data: NDArray | float, label: NDArray | float, grad_scale: float = 1.0, out: Any = None) -> NDArray:
+    """Return `data`; its gradient is sign(data - label) * grad_scale / values per sample."""
+def MakeLoss(data: NDArray | float, grad_scale: float = 1.0, valid_thresh: float = 0.0, normalization: str = 'null', out: Any = None) -> NDArray:
+    """Return `data` as the end of a network: its gradient is `grad_scale`, whatever flows in."""
+def Pad(data: NDArray | float, mode: str, pad_width: Sequence[int], constant_value: float = 0.0, out: Any = None) -> NDArray:
     """Widen an array at its borders."""
-def Pooling(data: NDArray | float, kernel: int | Sequence[int] = (), pool_type: str = 'max', global_pool: bool = False, cudnn_off: bool = False, pooling_convention: str = 'valid', stride: int | Sequence[int] = (), pad: int | Sequence[int] = (), p_value: int | None = None, count_include_pad: bool | None = None, layout: str | None = None, *, out: Any = None) -> NDArray:
+def Pooling(data: NDArray | float, kernel: int | Sequence[int] = (), pool_type: str = 'max', global_pool: bool = False, cudnn_off: bool = False, pooling_convention: str = 'valid', stride: int | Sequence[int] = (), pad: int | Sequence[int] = (), p_value: int | None = None, count_include_pad: bool | None = None, layout: str | None = None, out: Any = None) -> NDArray:
     """Take the "max", "avg", "sum" or "lp" norm of windows of `data` (batch, channels, space)."""
-def Reshape(data: NDArray | float, shape: int | Sequence[int] = (), reverse: bool = False, target_shape: int | Sequence[int] | None = None, keep_highest: bool = False, *, out: Any = None) -> NDArray:
+def Pooling_v1(data: NDArray | float, kernel: int | Sequence[int] = (), pool_type: str = 'max', global_pool: bool = False, cudnn_off: bool = False, pooling_convention: str = 'valid', stride: int | Sequence[int] = (), pad: int | Sequence[int] = (), p_value: int | None = None, count_include_pad: bool | None = None, layout: str | None = None, out: Any = None) -> NDArray:
+    """Take the "max", "avg", "sum" or "lp" norm of windows of `data` (batch, channels, space)."""
+def ROIPooling(data: NDArray | float, rois: NDArray | float, pooled_size: int | Sequence[int], spatial_scale: float, out: Any = None) -> NDArray:
+    """Take the maximum of each of `pooled_size` windows of every region; Girshick 2015."""
+def Reshape(data: NDArray | float, shape: int | Sequence[int] = (), reverse: bool = False, target_shape: int | Sequence[int] | None = None, keep_highest: bool = False, out: Any = None) -> NDArray:
     """Give an array another shape, which may contain codes."""
-def SliceChannel(data: NDArray | float, num_outputs: int, axis: int = 1, squeeze_axis: bool = False, *, out: Any = None) -> Any:
+def SVMOutput(data: NDArray | float, label: NDArray | float, margin: float = 1.0, regularization_coefficient: float = 1.0, use_linear: bool = False, out: Any = None) -> NDArray:
+    """Return the scores; their gradient is that of one hinge loss for each class; Tang 2013."""
+def SequenceLast(data: NDArray | float, sequence_length: NDArray | float | None = None, use_sequence_length: bool = False, axis: int = 0, out: Any = None) -> NDArray:
+    """Return the last step of every sequence; a length that is not in 1 ... steps is an error."""
+def SequenceMask(data: NDArray | float, sequence_length: NDArray | float | None = None, use_sequence_length: bool = False, value: float = 0.0, axis: int = 0, out: Any = None) -> NDArray:
+    """Set the steps from each sequence's length on to `value`."""
+def SequenceReverse(data: NDArray | float, sequence_length: NDArray | float | None = None, use_sequence_length: bool = False, axis: int = 0, out: Any = None) -> NDArray:
+    """Reverse the first `sequence_length` steps of every sequence, or all; later ones stay."""
+def SliceChannel(data: NDArray | float, num_outputs: int, axis: int = 1, squeeze_axis: bool = False, out: Any = None) -> Any:
     """Cut an array into a list of equal parts; `squeeze_axis` drops the axis of parts of length 1."""
-def SoftmaxActivation(data: NDArray | float, mode: str = 'instance', *, out: Any = None) -> NDArray:
-    """Softmax over the last axis (whatever MXNet's text says), or over axis 1 by mode "channel"."""
-def SoftmaxOutput(data: NDArray | float, label: NDArray | float, grad_scale: float = 1.0, ignore_label: float = -1.0, multi_output: bool = False, use_ignore: bool = False, preserve_shape: bool = False, normalization: str = 'null', out_grad: bool = False, smooth_alpha: float = 0.0, *, out: Any = None) -> NDArray:
+def Softmax(data: NDArray | float, label: NDArray | float, grad_scale: float = 1.0, ignore_label: float = -1.0, multi_output: bool = False, use_ignore: bool = False, preserve_shape: bool = False, normalization: str = 'null', out_grad: bool = False, smooth_alpha: float = 0.0, out: Any = None) -> NDArray:
     """Softmax over the last axis (`multi_output`: axis 1) with the gradient of the cross-entropy."""
-def SwapAxis(data: NDArray | float, dim1: int = 0, dim2: int = 0, *, out: Any = None) -> NDArray:
+def SoftmaxActivation(data: NDArray | float, mode: str = 'instance', out: Any = None) -> NDArray:
+    """Softmax over the last axis (whatever MXNet's text says), or over axis 1 by mode "channel"."""
+def SoftmaxOutput(data: NDArray | float, label: NDArray | float, grad_scale: float = 1.0, ignore_label: float = -1.0, multi_output: bool = False, use_ignore: bool = False, preserve_shape: bool = False, normalization: str = 'null', out_grad: bool = False, smooth_alpha: float = 0.0, out: Any = None) -> NDArray:
+    """Softmax over the last axis (`multi_output`: axis 1) with the gradient of the cross-entropy."""
+def SpatialTransformer(data: NDArray | float, loc: NDArray | float, target_shape: Sequence[int] = (0, 0), transform_type: str = 'affine', sampler_type: str = 'bilinear', cudnn_off: bool | None = None, out: Any = None) -> NDArray:
+    """Read `data` through the affine maps `loc` (batch, 6); Jaderberg et al. 2015."""
+def SwapAxis(data: NDArray | float, dim1: int = 0, dim2: int = 0, out: Any = None) -> NDArray:
     """Exchange two axes."""
-def abs(data: NDArray | float, *, out: Any = None) -> NDArray:
+def UpSampling(*data: Any, scale: int, sample_type: str, num_filter: int = 0, multi_input_mode: str = 'concat', num_args: int = 0, workspace: int = 512, out: Any = None) -> NDArray:
+    """Enlarge pictures by a whole number."""
+def abs(data: NDArray | float, out: Any = None) -> NDArray:
     """Return absolute values."""
-def adam_update(weight: NDArray | float, grad: NDArray | float, mean: NDArray | float, var: NDArray | float, lr: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-08, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, lazy_update: bool = True, *, out: Any = None) -> NDArray:
+def adam_update(weight: NDArray | float, grad: NDArray | float, mean: NDArray | float, var: NDArray | float, lr: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-08, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, lazy_update: bool = True, out: Any = None) -> NDArray:
     """Update `mean` and `var` in place and return the new weight; `out=weight` updates it too."""
-def add(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def add(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Add two arrays, or an array and a number, with broadcasting."""
 def add_n(*args: Any, out: Any = None) -> NDArray:
     """Add any number of arrays of one shape."""
-def arange(start: float, stop: float | None = None, step: float = 1.0, repeat: int = 1, infer_range: bool | None = None, ctx: Any = None, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
+def all_finite(data: NDArray | float, init_output: bool = True, out: Any = None) -> NDArray:
+    """Return 1 in an array (1,) if all numbers are finite, else 0."""
+def amp_cast(data: NDArray | float, dtype: Any, out: Any = None) -> NDArray:
+    """Convert an array of floating-point numbers to another dtype; others stay as they are."""
+def amp_multicast(*data: Any, num_outputs: int | None = None, cast_narrow: bool = False, out: Any = None) -> Any:
+    """Convert all arrays of floating-point numbers to the widest of their dtypes, or the narrowest."""
+def arange(start: float, stop: float | None = None, step: float = 1.0, repeat: int = 1, infer_range: bool | None = None, ctx: Any = None, dtype: Any = 'float32', out: Any = None) -> NDArray:
     """Make the numbers from `start` below `stop` (or from 0 below `start`), each `repeat` times."""
-def arccos(data: NDArray | float, *, out: Any = None) -> NDArray:
+def arccos(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the inverse cosine, in radians from 0 to pi."""
-def arccosh(data: NDArray | float, *, out: Any = None) -> NDArray:
+def arccosh(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the inverse hyperbolic cosine."""
-def arcsin(data: NDArray | float, *, out: Any = None) -> NDArray:
+def arcsin(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the inverse sine, in radians from -pi/2 to pi/2."""
-def arcsinh(data: NDArray | float, *, out: Any = None) -> NDArray:
+def arcsinh(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the inverse hyperbolic sine."""
-def arctan(data: NDArray | float, *, out: Any = None) -> NDArray:
+def arctan(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the inverse tangent, in radians from -pi/2 to pi/2."""
-def arctanh(data: NDArray | float, *, out: Any = None) -> NDArray:
+def arctanh(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the inverse hyperbolic tangent."""
-def argmax(data: NDArray | float, axis: int | None = None, keepdims: bool = False, *, out: Any = None) -> NDArray:
+def argmax(data: NDArray | float, axis: int | None = None, keepdims: bool = False, out: Any = None) -> NDArray:
     """Return where the largest element is along an axis, or in all; the first of equals wins."""
-def argmin(data: NDArray | float, axis: int | None = None, keepdims: bool = False, *, out: Any = None) -> NDArray:
+def argmax_channel(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return where the largest element is along axis 1, in the dtype of the data."""
+def argmin(data: NDArray | float, axis: int | None = None, keepdims: bool = False, out: Any = None) -> NDArray:
     """Return where the smallest element is along an axis, or in all; the first of equals wins."""
-def argsort(data: NDArray | float, axis: int | None = -1, is_ascend: bool = True, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
+def argsort(data: NDArray | float, axis: int | None = -1, is_ascend: bool = True, dtype: Any = 'float32', out: Any = None) -> NDArray:
     """Return the places that the sorted elements have had, as numbers of `dtype`."""
-def batch_dot(lhs: NDArray | float, rhs: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, forward_stype: str | None = None, *, out: Any = None) -> NDArray:
+def batch_dot(lhs: NDArray | float, rhs: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, forward_stype: str | None = None, out: Any = None) -> NDArray:
     """Multiply the matrices in the last two axes; all axes before them must be equal."""
-def broadcast_add(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def batch_take(a: NDArray | float, indices: NDArray | float, out: Any = None) -> NDArray:
+    """Return one element of each row of `a`, in the shape of `indices`."""
+def broadcast_add(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Add two arrays, or an array and a number, with broadcasting."""
-def broadcast_axes(data: NDArray | float, axis: int | Sequence[int] = (), size: int | Sequence[int] = (), *, out: Any = None) -> NDArray:
+def broadcast_axes(data: NDArray | float, axis: int | Sequence[int] = (), size: int | Sequence[int] = (), out: Any = None) -> NDArray:
     """Repeat axes of length 1 to the sizes given."""
-def broadcast_axis(data: NDArray | float, axis: int | Sequence[int] = (), size: int | Sequence[int] = (), *, out: Any = None) -> NDArray:
+def broadcast_axis(data: NDArray | float, axis: int | Sequence[int] = (), size: int | Sequence[int] = (), out: Any = None) -> NDArray:
     """Repeat axes of length 1 to the sizes given."""
-def broadcast_div(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_div(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Divide `lhs` by `rhs`, with broadcasting; quotients of integers are cut towards zero."""
-def broadcast_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_equal(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Say where two values are equal, as 1 or 0."""
-def broadcast_greater(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_greater(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Say where `lhs` is greater than `rhs`, as 1 or 0."""
-def broadcast_greater_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_greater_equal(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Say where `lhs` is greater than `rhs` or equal, as 1 or 0."""
-def broadcast_hypot(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_hypot(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Return the hypotenuse of the right triangle with these legs; integers become float32."""
-def broadcast_lesser(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_lesser(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Say where `lhs` is less than `rhs`, as 1 or 0."""
-def broadcast_lesser_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_lesser_equal(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Say where `lhs` is less than `rhs` or equal, as 1 or 0."""
-def broadcast_like(lhs: NDArray | float, rhs: NDArray | float, lhs_axes: int | Sequence[int] | None = None, rhs_axes: int | Sequence[int] | None = None, *, out: Any = None) -> NDArray:
+def broadcast_like(lhs: NDArray | float, rhs: NDArray | float, lhs_axes: int | Sequence[int] | None = None, rhs_axes: int | Sequence[int] | None = None, out: Any = None) -> NDArray:
     """Broadcast `lhs` to the shape of `rhs`, or only some axes to some lengths of `rhs`."""
-def broadcast_logical_and(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_logical_and(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Say where both values are other than zero, as 1 or 0."""
-def broadcast_logical_or(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_logical_or(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Say where at least one value is other than zero, as 1 or 0."""
-def broadcast_logical_xor(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_logical_xor(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Say where exactly one value is other than zero, as 1 or 0."""
-def broadcast_maximum(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_maximum(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Return the larger of two values, element by element; either operand may be a number."""
-def broadcast_minimum(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_minimum(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Return the smaller of two values, element by element; either operand may be a number."""
-def broadcast_minus(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_minus(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Subtract `rhs` from `lhs`, with broadcasting; either may be a number."""
-def broadcast_mod(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_mod(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Return the remainder of division, with the sign of the divisor as in Python."""
-def broadcast_mul(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_mul(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Multiply two arrays, or an array and a number, with broadcasting."""
-def broadcast_not_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_not_equal(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Say where two values differ, as 1 or 0."""
-def broadcast_plus(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_plus(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Add two arrays, or an array and a number, with broadcasting."""
-def broadcast_power(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_power(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Raise `lhs` to the power `rhs`, with broadcasting; either may be a number."""
-def broadcast_sub(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def broadcast_sub(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Subtract `rhs` from `lhs`, with broadcasting; either may be a number."""
-def broadcast_to(data: NDArray | float, shape: int | Sequence[int], *, out: Any = None) -> NDArray:
+def broadcast_to(data: NDArray | float, shape: int | Sequence[int], out: Any = None) -> NDArray:
     """Repeat axes of length 1 until the array has `shape`, in which 0 keeps a length."""
-def cast(data: NDArray | float, dtype: Any, *, out: Any = None) -> NDArray:
+def cast(data: NDArray | float, dtype: Any, out: Any = None) -> NDArray:
     """Convert to another dtype; floats are cut towards zero when they become integers."""
-def cbrt(data: NDArray | float, *, out: Any = None) -> NDArray:
+def cast_storage(data: NDArray | float, stype: str, out: Any = None) -> NDArray:
+    """Return the array in a storage type, of which there is one: "default", which is dense."""
+def cbrt(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the cube root, negative for negative elements."""
-def ceil(data: NDArray | float, *, out: Any = None) -> NDArray:
+def ceil(data: NDArray | float, out: Any = None) -> NDArray:
     """Round up to whole numbers."""
-def choose_element_0index(data: NDArray | float, index: NDArray | float, axis: int = -1, keepdims: bool = False, mode: str = 'raise', *, out: Any = None) -> NDArray:
+def choose_element_0index(data: NDArray | float, index: NDArray | float, axis: int = -1, keepdims: bool = False, mode: str = 'raise', out: Any = None) -> NDArray:
     """Return one element along an axis for each place on the other axes."""
-def clip(data: NDArray | float, a_min: float, a_max: float, *, out: Any = None) -> NDArray:
+def clip(data: NDArray | float, a_min: float, a_max: float, out: Any = None) -> NDArray:
     """Limit elements to the range from `a_min` to `a_max`; the gradient outside is zero."""
+def col2im(data: NDArray | float, output_size: int | Sequence[int], kernel: int | Sequence[int], stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), out: Any = None) -> NDArray:
+    """Add up columns of patches where they lie in pictures of `output_size`: im2col transposed."""
 def concat(*data: Any, dim: int = 1, out: Any = None) -> NDArray:
     """Join arrays along an existing axis."""
-def concatenate(seq: Sequence[NDArray], axis: int | None = 0, *, out: Any = None) -> NDArray:
-    """Join a list of arrays along an existing axis, or all flattened if `axis` is None."""
-def cos(data: NDArray | float, *, out: Any = None) -> NDArray:
+def concatenate(arrays: Sequence[NDArray], axis: int = 0, always_copy: bool = True, out: Any = None) -> NDArray:
+    """Join a list of arrays along an existing axis; a single one is copied in any case."""
+def cos(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the cosine of angles in radians."""
-def cosh(data: NDArray | float, *, out: Any = None) -> NDArray:
+def cosh(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the hyperbolic cosine."""
-def cumsum(a: NDArray | float, axis: int | None = None, dtype: Any = None, *, out: Any = None) -> NDArray:
-    """Return running sums along an axis, or of the flattened array."""
-def degrees(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Convert to degrees."""
-def divide(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Divide `lhs` by `rhs`, with broadcasting; quotients of integers are cut towards zero."""
-def dot(lhs: NDArray | float, rhs: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, forward_stype: str | None = None, *, out: Any = None) -> NDArray:
-    """Multiply: the last axis of `lhs` (first if `transpose_a`) meets the first of `rhs`."""
-def elemwise_add(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Add two arrays of one shape."""
-def elemwise_div(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Divide two arrays of one shape."""
-def elemwise_mul(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Multiply two arrays of one shape."""
-def elemwise_sub(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Subtract two arrays of one shape."""
-def empty(shape: int | Sequence[int], ctx: Any = None, dtype: Any = None, *, out: Any = None) -> NDArray:
-    """Make an array whose values are whatever the memory held; float32 by default."""
-def equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where two values are equal, as 1 or 0."""
-def erf(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the Gauss error function."""
-def erfinv(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the inverse of the error function."""
-def exp(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return e to the power of each element."""
-def expand_dims(data: NDArray | float, axis: int, *, out: Any = None) -> NDArray:
-    """Insert an axis of length 1 so that it becomes number `axis`."""
-def expm1(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return exp(x) - 1, exact also for small x."""
-def eye(N: int, M: int = 0, k: int = 0, ctx: Any = None, dtype: Any = None, *, out: Any = None) -> NDArray:
-    """Make an N x M matrix (N x N by default) with ones on diagonal `k` and zeros elsewhere."""
-def fix(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Round towards zero to whole numbers."""
-def flatten(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Keep the first axis and merge all others into one."""
-def flip(data: NDArray | float, axis: int | Sequence[int], *, out: Any = None) -> NDArray:
-    """Reverse the order of elements along one or several axes."""
-def floor(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Round down to whole numbers."""
-def full(shape: int | Sequence[int], val: float, ctx: Any = None, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
-    """Make an array filled with the number `val`; float32 by default."""
-def gamma(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the gamma function."""
-def gammaln(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return log(|gamma(x)|)."""
-def gather_nd(data: NDArray | float, indices: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the elements, or slices, at the places that the columns of `indices` name."""
-def greater(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where `lhs` is greater than `rhs`, as 1 or 0."""
-def greater_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where `lhs` is greater than `rhs` or equal, as 1 or 0."""
-def identity(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return a copy."""
-def less(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where `lhs` is less than `rhs`, as 1 or 0."""
-def less_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where `lhs` is less than `rhs` or equal, as 1 or 0."""
-def lesser(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where `lhs` is less than `rhs`, as 1 or 0."""
-def lesser_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where `lhs` is less than `rhs` or equal, as 1 or 0."""
-def linspace(start: float, stop: float, num: int, endpoint: bool = True, ctx: Any = None, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
-    """Make `num` evenly spaced numbers from `start` to `stop`, the last included if `endpoint`."""
-def log(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the natural logarithm; NaN for negative elements."""
-def log10(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the logarithm to base 10."""
-def log1p(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return log(1 + x), exact also for small x."""
-def log2(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the logarithm to base 2."""
-def log_softmax(data: NDArray | float, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, *, out: Any = None) -> NDArray:
-    """Return the logarithm of the softmax along `axis`, computed without overflow."""
-def logical_and(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where both values are other than zero, as 1 or 0."""
-def logical_not(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where elements are zero, as 1 or 0 of the array's dtype."""
-def logical_or(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where at least one value is other than zero, as 1 or 0."""
-def logical_xor(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where exactly one value is other than zero, as 1 or 0."""
-def max(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
-    """Return the largest element over axes. Elements that are equal share the gradient."""
-def max_axis(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
-    """Return the largest element over axes. Elements that are equal share the gradient."""
-def maximum(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the larger of two values, element by element; either operand may be a number."""
-def mean(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
-    """Average the elements over axes."""
-def min(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
-    """Return the smallest element over axes. Elements that are equal share the gradient."""
-def min_axis(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
-    """Return the smallest element over axes. Elements that are equal share the gradient."""
-def minimum(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the smaller of two values, element by element; either operand may be a number."""
-def modulo(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the remainder of division, with the sign of the divisor as in Python."""
-def moveaxis(a: NDArray | float, source: int | Sequence[int], destination: int | Sequence[int], *, out: Any = None) -> NDArray:
-    """Move axes to other places; the others keep their order."""
-def multiply(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Multiply two arrays, or an array and a number, with broadcasting."""
-def nanprod(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
-    """Multiply the elements over axes, NaN taken as 1."""
-def nansum(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
-    """Add up the elements over axes, NaN taken as 0."""
-def negative(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Change the sign of each element."""
-def norm(data: NDArray | float, ord: int = 2, axis: int | Sequence[int] | None = None, out_dtype: Any = None, keepdims: bool = False, *, out: Any = None) -> NDArray:
-    """Return the L1 (`ord=1`) or L2 norm (`ord=2`) of the elements over axes."""
-def normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw normal values with mean `loc` and standard deviation `scale`."""
-def normal_like(data: NDArray | float, loc: float = 0.0, scale: float = 1.0, *, out: Any = None) -> NDArray:
-    """Draw normal values of mean `loc` and deviation `scale`, in the shape and dtype of `data`."""
-def not_equal(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Say where two values differ, as 1 or 0."""
-def one_hot(indices: NDArray | float, depth: int, on_value: float = 1.0, off_value: float = 0.0, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
-    """Return vectors of length `depth` with `on_value` at the index and `off_value` elsewhere."""
-def ones(shape: int | Sequence[int], ctx: Any = None, dtype: Any = None, *, out: Any = None) -> NDArray:
-    """Make an array of ones; float32 unless `dtype` says otherwise."""
-def ones_like(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Make an array of ones with the shape and dtype of `data`."""
-def pad(data: NDArray | float, mode: str, pad_width: Sequence[int], constant_value: float = 0.0, *, out: Any = None) -> NDArray:
-    """Widen an array at its borders."""
-def pick(data: NDArray | float, index: NDArray | float, axis: int = -1, keepdims: bool = False, mode: str = 'raise', *, out: Any = None) -> NDArray:
-    """Return one element along an axis for each place on the other axes."""
-def power(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
-    """Raise `lhs` to the power `rhs`, with broadcasting; either may be a number."""
-def prod(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
-    """Multiply the elements over axes."""
-def radians(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Convert to radians."""
-def random_exponential(scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw exponentially distributed values of mean `scale`."""
-def random_exponential_like(data: NDArray | float, lam: float = 1.0, *, out: Any = None) -> NDArray:
-    """Draw exponentially distributed values of rate `lam`, in the shape and dtype of `data`."""
-def random_gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw gamma distributed values with shape `alpha` and scale `beta` (mean alpha * beta)."""
-def random_gamma_like(data: NDArray | float, alpha: float = 1.0, beta: float = 1.0, *, out: Any = None) -> NDArray:
-    """Draw gamma values with shape `alpha` and scale `beta`, in the shape and dtype of `data`."""
-def random_generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw counts of mean `mu` and variance mu + alpha * mu**2."""
-def random_negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw numbers of failures before the k-th success, each success of chance `p`."""
-def random_normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw normal values with mean `loc` and standard deviation `scale`."""
-def random_normal_like(data: NDArray | float, loc: float = 0.0, scale: float = 1.0, *, out: Any = None) -> NDArray:
-    """Draw normal values of mean `loc` and deviation `scale`, in the shape and dtype of `data`."""
-def random_poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw Poisson distributed counts of mean `lam`, as floats."""
-def random_poisson_like(data: NDArray | float, lam: float = 1.0, *, out: Any = None) -> NDArray:
-    """Draw Poisson distributed counts of mean `lam`, in the shape and dtype of `data`."""
-def random_randint(low: int, high: int, shape: int | Sequence[int] | None = None, dtype: Any = 'int32', ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw whole numbers from `low` to `high - 1`; int32 by default."""
-def random_uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw evenly from [low, high): `shape` values for each element of `low` and `high`."""
-def random_uniform_like(data: NDArray | float, low: float = 0.0, high: float = 1.0, *, out: Any = None) -> NDArray:
-    """Draw evenly from [low, high), in the shape and dtype of `data`."""
-def rcbrt(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return 1 / cbrt(x)."""
-def reciprocal(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return 1 / x."""
-def relu(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return max(x, 0)."""
-def repeat(data: NDArray | float, repeats: int | Sequence[int], axis: int | None = None, *, out: Any = None) -> NDArray:
-    """Repeat each element, along an axis or of the flattened array."""
-def reshape(data: NDArray | float, shape: int | Sequence[int] = (), reverse: bool = False, target_shape: int | Sequence[int] | None = None, keep_highest: bool = False, *, out: Any = None) -> NDArray:
-    """Give an array another shape, which may contain codes."""
-def reshape_like(lhs: NDArray | float, rhs: NDArray | float, lhs_begin: int | None = None, lhs_end: int | None = None, rhs_begin: int | None = None, rhs_end: int | None = None, *, out: Any = None) -> NDArray:
-    """Give `lhs` the shape of `rhs`, or replace a range of its axes by a range of those of `rhs`."""
-def reverse(data: NDArray | float, axis: int | Sequence[int], *, out: Any = None) -> NDArray:
-    """Reverse the order of elements along one or several axes."""
-def rint(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Round to whole numbers, halves down, as MXNet does."""
-def round(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Round to whole numbers, halves away from zero."""
-def rsqrt(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return 1 / sqrt(x)."""
-def sample_gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw gamma distributed values with shape `alpha` and scale `beta` (mean alpha * beta)."""
-def sample_generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw counts of mean `mu` and variance mu + alpha * mu**2."""
-def sample_multinomial(data: NDArray | float, shape: int | Sequence[int] | None = None, get_prob: bool = False, dtype: Any = 'int32', *, out: Any = None) -> NDArray:
-    """Draw class numbers with the chances in the last axis of `data`, which sum to 1."""
-def sample_negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw numbers of failures before the k-th success, each success of chance `p`."""
-def sample_normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw normal values with mean `loc` and standard deviation `scale`."""
-def sample_poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw Poisson distributed counts of mean `lam`, as floats."""
-def sample_uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw evenly from [low, high): `shape` values for each element of `low` and `high`."""
-def scatter_nd(data: NDArray | float, indices: NDArray | float, shape: tuple[int, ...], *, out: Any = None) -> NDArray:
-    """Return zeros of `shape` with `data` written to the places that the columns of `indices` name."""
-def sgd_mom_update(weight: NDArray | float, grad: NDArray | float, mom: NDArray | float, lr: float, momentum: float = 0.0, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, lazy_update: bool = True, *, out: Any = None) -> NDArray:
-    """Update `mom` in place and return weight + mom; give `out=weight` to update the weight too."""
-def sgd_update(weight: NDArray | float, grad: NDArray | float, lr: float, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, lazy_update: bool = True, *, out: Any = None) -> NDArray:
-    """Return weight - lr * (clip(rescale_grad * grad) + wd * weight); `out=weight` updates it."""
-def shuffle(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the rows of `data` in random order."""
-def sigmoid(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return 1 / (1 + exp(-x))."""
-def sign(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return -1, 0 or 1, the sign of each element."""
-def sin(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the sine of angles in radians."""
-def sinh(data: NDArray | float, *, out: Any = None) -> NDArray:
-    """Return the hyperbolic sine."""
-def slice(data: NDArray | float, begin: int | None | Sequence[int | None], end: int | None | Sequence[int | None], step: int | None | Sequence[int | None] = (), *, out: Any = None) -> NDArray:
+def crop(data: NDArray | float, begin: int | None | Sequence[int | None], end: int | None | Sequence[int | None], step: int | None | Sequence[int | None] = (), out: Any = None) -> NDArray:
     """Return the part from `begin` to `end` on each of the first axes; None means up to the border."""
-def slice_axis(data: NDArray | float, axis: int, begin: int, end: int | None, *, out: Any = None) -> NDArray:
+def ctc_loss(data: NDArray | float, label: NDArray | float, data_lengths: NDArray | float | None = None, label_lengths: NDArray | float | None = None, use_data_lengths: bool = False, use_label_lengths: bool = False, blank_label: str = 'first', out: Any = None) -> NDArray:
+    """Return -log of the chance of each label sequence, over all alignments; Graves et al. 2006."""
+def cumsum(a: NDArray | float, axis: int | None = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Return running sums along an axis, or of the flattened array."""
+def degrees(data: NDArray | float, out: Any = None) -> NDArray:
+    """Convert to degrees."""
+def depth_to_space(data: NDArray | float, block_size: int, out: Any = None) -> NDArray:
+    """Turn groups of channels into blocks of block_size x block_size pixels."""
+def diag(data: NDArray | float, k: int = 0, axis1: int = 0, axis2: int = 1, out: Any = None) -> NDArray:
+    """Return diagonal `k` of a matrix, or a matrix with a vector on its diagonal `k`."""
+def divide(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Divide `lhs` by `rhs`, with broadcasting; quotients of integers are cut towards zero."""
+def dot(lhs: NDArray | float, rhs: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, forward_stype: str | None = None, out: Any = None) -> NDArray:
+    """Multiply: the last axis of `lhs` (first if `transpose_a`) meets the first of `rhs`."""
+def elemwise_add(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Add two arrays of one shape."""
+def elemwise_div(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Divide two arrays of one shape."""
+def elemwise_mul(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Multiply two arrays of one shape."""
+def elemwise_sub(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Subtract two arrays of one shape."""
+def empty(shape: int | Sequence[int], ctx: Any = None, dtype: Any = None, stype: str | None = None, out: Any = None) -> NDArray:
+    """Make an array whose values are whatever the memory held; float32 by default."""
+def equal(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where two values are equal, as 1 or 0."""
+def erf(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the Gauss error function."""
+def erfinv(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the inverse of the error function."""
+def exp(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return e to the power of each element."""
+def expand_dims(data: NDArray | float, axis: int, out: Any = None) -> NDArray:
+    """Insert an axis of length 1 so that it becomes number `axis`."""
+def expm1(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return exp(x) - 1, exact also for small x."""
+def eye(N: int, M: int = 0, k: int = 0, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Make an N x M matrix (N x N by default) with ones on diagonal `k` and zeros elsewhere."""
+def fill_element_0index(lhs: NDArray | float, mhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Return `lhs` with the element at column `rhs[i]` of row i replaced by `mhs[i]`."""
+def fix(data: NDArray | float, out: Any = None) -> NDArray:
+    """Round towards zero to whole numbers."""
+def flatten(data: NDArray | float, out: Any = None) -> NDArray:
+    """Keep the first axis and merge all others into one."""
+def flip(data: NDArray | float, axis: int | Sequence[int], out: Any = None) -> NDArray:
+    """Reverse the order of elements along one or several axes."""
+def floor(data: NDArray | float, out: Any = None) -> NDArray:
+    """Round down to whole numbers."""
+def ftml_update(weight: NDArray | float, grad: NDArray | float, d: NDArray | float, v: NDArray | float, z: NDArray | float, lr: float, beta1: float = 0.6, beta2: float = 0.999, epsilon: float = 1e-08, t: int | None = None, wd: float = 0.0, rescale_grad: float = 1.0, clip_grad: float = -1.0, out: Any = None) -> NDArray:
+    """Follow the moving leader, at the `t`-th update, counted from 1: return -z / d."""
+def ftrl_update(weight: NDArray | float, grad: NDArray | float, z: NDArray | float, n: NDArray | float, lr: float, lamda1: float = 0.01, beta: float = 1.0, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, out: Any = None) -> NDArray:
+    """Follow the regularized leader, with the L1 penalty `lamda1` and the L2 penalty `wd`."""
+def full(shape: int | Sequence[int], val: float, ctx: Any = None, dtype: Any = 'float32', out: Any = None) -> NDArray:
+    """Make an array filled with the number `val`; float32 by default."""
+def gamma(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the gamma function."""
+def gammaln(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return log(|gamma(x)|)."""
+def gather_nd(data: NDArray | float, indices: NDArray | float, out: Any = None) -> NDArray:
+    """Return the elements, or slices, at the places that the columns of `indices` name."""
+def greater(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where `lhs` is greater than `rhs`, as 1 or 0."""
+def greater_equal(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where `lhs` is greater than `rhs` or equal, as 1 or 0."""
+def hard_sigmoid(data: NDArray | float, alpha: float = 0.2, beta: float = 0.5, out: Any = None) -> NDArray:
+    """Return alpha * x + beta, cut off below 0 and above 1."""
+def histogram(a: NDArray | float, bins: NDArray | int | float = 10, range: Sequence[float] | None = None, out: Any = None) -> Any:
+    """Return how many elements lie in each bin (int64), and the edges of the bins."""
+def identity(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return a copy."""
+def im2col(data: NDArray | float, kernel: int | Sequence[int], stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), out: Any = None) -> NDArray:
+    """Write the patches under a sliding window as columns: (batch, channels * places, windows)."""
+def khatri_rao(*args: Any, out: Any = None) -> NDArray:
+    """Return the Kronecker products of corresponding columns of matrices."""
+def lamb_update_phase1(weight: NDArray | float, grad: NDArray | float, mean: NDArray | float, var: NDArray | float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-06, t: int | None = None, bias_correction: bool = True, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, out: Any = None) -> NDArray:
+    """Return LAMB's direction mean / (sqrt(var) + epsilon) + wd * weight at the `t`-th update."""
+def lamb_update_phase2(weight: NDArray | float, g: NDArray | float, r1: NDArray | float, r2: NDArray | float, lr: float, lower_bound: float = -1.0, upper_bound: float = -1.0, out: Any = None) -> NDArray:
+    """Return weight - lr * r1 / r2 * g, for the norms r1 of the weight and r2 of the direction g."""
+def less(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where `lhs` is less than `rhs`, as 1 or 0."""
+def less_equal(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where `lhs` is less than `rhs` or equal, as 1 or 0."""
+def lesser(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where `lhs` is less than `rhs`, as 1 or 0."""
+def lesser_equal(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where `lhs` is less than `rhs` or equal, as 1 or 0."""
+def linalg_det(A: NDArray | float, out: Any = None) -> NDArray:
+    """Return the determinants of square matrices; of a single one as an array of shape (1,)."""
+def linalg_extractdiag(A: NDArray | float, offset: int = 0, out: Any = None) -> NDArray:
+    """Return the diagonals of square matrices, `offset` places above the main one."""
+def linalg_extracttrian(A: NDArray | float, offset: int = 0, lower: bool = True, out: Any = None) -> NDArray:
+    """Return the elements of triangles one after another, for `maketrian` to unpack."""
+def linalg_gelqf(A: NDArray | float, out: Any = None) -> Any:
+    """Return Q, with orthonormal rows, and the lower triangles L with A = L @ Q."""
+def linalg_gemm(A: NDArray | float, B: NDArray | float, C: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, alpha: float = 1.0, beta: float = 1.0, axis: int = -2, out: Any = None) -> NDArray:
+    """Return alpha * A @ B + beta * C, with A or B transposed on request."""
+def linalg_gemm2(A: NDArray | float, B: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, alpha: float = 1.0, axis: int = -2, out: Any = None) -> NDArray:
+    """Return alpha * A @ B, with A or B transposed on request, the rows on axis `axis`."""
+def linalg_inverse(A: NDArray | float, out: Any = None) -> NDArray:
+    """Return the inverses of the matrices in the last two axes; a singular one is an error."""
+def linalg_makediag(A: NDArray | float, offset: int = 0, out: Any = None) -> NDArray:
+    """Return square matrices that are zero but for a diagonal `offset` places above the main one."""
+def linalg_maketrian(A: NDArray | float, offset: int = 0, lower: bool = True, out: Any = None) -> NDArray:
+    """Return square matrices with a triangle of elements, as `extracttrian` gives them, else zero."""
+def linalg_potrf(A: NDArray | float, out: Any = None) -> NDArray:
+    """Return the lower Cholesky factors L of symmetric positive definite matrices: A = L @ L.T."""
+def linalg_potri(A: NDArray | float, out: Any = None) -> NDArray:
+    """Return the inverses of L @ L.T, given the lower Cholesky factors L that `potrf` returns."""
+def linalg_slogdet(A: NDArray | float, out: Any = None) -> Any:
+    """Return the signs of determinants, and the logarithms of their absolute values."""
+def linalg_sumlogdiag(A: NDArray | float, out: Any = None) -> NDArray:
+    """Return the sums of the logarithms of diagonals, which must be positive."""
+def linalg_syrk(A: NDArray | float, transpose: bool = False, alpha: float = 1.0, out: Any = None) -> NDArray:
+    """Return alpha * A @ A.T, or alpha * A.T @ A if `transpose` is true."""
+def linalg_trmm(A: NDArray | float, B: NDArray | float, transpose: bool = False, rightside: bool = False, lower: bool = True, alpha: float = 1.0, out: Any = None) -> NDArray:
+    """Return alpha * A @ B, or alpha * B @ A on the right side, for a triangle A."""
+def linalg_trsm(A: NDArray | float, B: NDArray | float, transpose: bool = False, rightside: bool = False, lower: bool = True, alpha: float = 1.0, out: Any = None) -> NDArray:
+    """Return X with A @ X = alpha * B, or X @ A = alpha * B on the right side, for a triangle A."""
+def linspace(start: float, stop: float, num: int, endpoint: bool = True, ctx: Any = None, dtype: Any = 'float32', out: Any = None) -> NDArray:
+    """Make `num` evenly spaced numbers from `start` to `stop`, the last included if `endpoint`."""
+def log(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the natural logarithm; NaN for negative elements."""
+def log10(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the logarithm to base 10."""
+def log1p(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return log(1 + x), exact also for small x."""
+def log2(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the logarithm to base 2."""
+def log_softmax(data: NDArray | float, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, out: Any = None) -> NDArray:
+    """Return the logarithm of the softmax along `axis`, computed without overflow."""
+def logical_and(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where both values are other than zero, as 1 or 0."""
+def logical_not(data: NDArray | float, out: Any = None) -> NDArray:
+    """Say where elements are zero, as 1 or 0 of the array's dtype."""
+def logical_or(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where at least one value is other than zero, as 1 or 0."""
+def logical_xor(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where exactly one value is other than zero, as 1 or 0."""
+def make_loss(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return `data` as the end of a network: its gradient is 1, whatever flows in."""
+def max(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
+    """Return the largest element over axes. Elements that are equal share the gradient."""
+def max_axis(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
+    """Return the largest element over axes. Elements that are equal share the gradient."""
+def maximum(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Return the larger of two values, element by element; either operand may be a number."""
+def mean(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
+    """Average the elements over axes."""
+def min(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
+    """Return the smallest element over axes. Elements that are equal share the gradient."""
+def min_axis(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
+    """Return the smallest element over axes. Elements that are equal share the gradient."""
+def minimum(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Return the smaller of two values, element by element; either operand may be a number."""
+def modulo(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Return the remainder of division, with the sign of the divisor as in Python."""
+def moments(data: NDArray | float, axes: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> Any:
+    """Return mean and variance (divided by the count) along some axes, or of all elements."""
+def moveaxis(tensor: NDArray | float, source: int | Sequence[int], destination: int | Sequence[int], out: Any = None) -> NDArray:
+    """Move axes to other places; the others keep their order."""
+def mp_lamb_update_phase1(weight: NDArray | float, grad: NDArray | float, mean: NDArray | float, var: NDArray | float, weight32: NDArray | float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-06, t: int | None = None, bias_correction: bool = True, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, out: Any = None) -> NDArray:
+    """Do lamb_update_phase1 on `weight32`; return the weight in its own dtype."""
+def mp_lamb_update_phase2(weight: NDArray | float, g: NDArray | float, r1: NDArray | float, r2: NDArray | float, weight32: NDArray | float, lr: float, lower_bound: float = -1.0, upper_bound: float = -1.0, out: Any = None) -> NDArray:
+    """Do lamb_update_phase2 on `weight32`; return the weight in its own dtype."""
+def mp_nag_mom_update(weight: NDArray | float, grad: NDArray | float, mom: NDArray | float, weight32: NDArray | float, lr: float, momentum: float = 0.0, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, out: Any = None) -> NDArray:
+    """Do nag_mom_update on `weight32`; return the weight in its own dtype."""
+def mp_sgd_mom_update(weight: NDArray | float, grad: NDArray | float, mom: NDArray | float, weight32: NDArray | float, lr: float, momentum: float = 0.0, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, lazy_update: bool = True, out: Any = None) -> NDArray:
+    """Do sgd_mom_update on `weight32`; return the weight in its own dtype."""
+def mp_sgd_update(weight: NDArray | float, grad: NDArray | float, weight32: NDArray | float, lr: float, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, lazy_update: bool = True, out: Any = None) -> NDArray:
+    """Do sgd_update on `weight32`; return the weight in its own dtype."""
+def multi_all_finite(*data: Any, num_arrays: int | None = None, init_output: bool = True, out: Any = None) -> NDArray:
+    """Return 1 in an array (1,) if all numbers of all arrays are finite, else 0."""
+def multi_lars(lrs: NDArray | float, weights_sum_sq: NDArray | float, grads_sum_sq: NDArray | float, wds: NDArray | float, eta: float, eps: float, rescale_grad: float = 1.0, out: Any = None) -> NDArray:
+    """Return the rates of LARS: lr * eta * |w| / (|rescale_grad * g| + wd * |w| + eps) per layer."""
+def multi_mp_sgd_mom_update(*data: Any, lrs: Sequence[float], wds: Sequence[float], momentum: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int | None = None, out: Any = None) -> Any:
+    """Do an SGD step for each weight of a list of weight, grad, `mom`, `weight32`, ...."""
+def multi_mp_sgd_update(*data: Any, lrs: Sequence[float], wds: Sequence[float], rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int | None = None, out: Any = None) -> Any:
+    """Do an SGD step for each weight of a list of weight, grad, `weight32`, ...."""
+def multi_sgd_mom_update(*data: Any, lrs: Sequence[float], wds: Sequence[float], momentum: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int | None = None, out: Any = None) -> Any:
+    """Do an SGD step for each weight of a list of weight, grad, `mom`, ...."""
+def multi_sgd_update(*data: Any, lrs: Sequence[float], wds: Sequence[float], rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int | None = None, out: Any = None) -> Any:
+    """Do an SGD step for each weight of a list of weight, grad, ...."""
+def multi_sum_sq(*data: Any, num_arrays: int | None = None, out: Any = None) -> NDArray:
+    """Return the sum of the squares of each array, as float32 (N,)."""
+def multiply(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Multiply two arrays, or an array and a number, with broadcasting."""
+def nag_mom_update(weight: NDArray | float, grad: NDArray | float, mom: NDArray | float, lr: float, momentum: float = 0.0, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, out: Any = None) -> NDArray:
+    """Nesterov's momentum: mom = momentum * mom - lr * g, then weight + momentum * mom - lr * g."""
+def nanprod(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
+    """Multiply the elements over axes, NaN taken as 1."""
+def nansum(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
+    """Add up the elements over axes, NaN taken as 0."""
+def negative(data: NDArray | float, out: Any = None) -> NDArray:
+    """Change the sign of each element."""
+def norm(data: NDArray | float, ord: int = 2, axis: int | Sequence[int] | None = None, out_dtype: Any = None, keepdims: bool = False, out: Any = None) -> NDArray:
+    """Return the L1 (`ord=1`) or L2 norm (`ord=2`) of the elements over axes."""
+def normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw normal values with mean `loc` and standard deviation `scale`."""
+def not_equal(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
+    """Say where two values differ, as 1 or 0."""
+def one_hot(indices: NDArray | float, depth: int, on_value: float = 1.0, off_value: float = 0.0, dtype: Any = 'float32', out: Any = None) -> NDArray:
+    """Return vectors of length `depth` with `on_value` at the index and `off_value` elsewhere."""
+def onehot_encode(indices: NDArray | float, out: Any = None) -> NDArray:
+    """Write 1 at column `indices[i]` of each row i of `out`, 0 elsewhere, and return `out`."""
+def ones(shape: int | Sequence[int], ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Make an array of ones; float32 unless `dtype` says otherwise."""
+def ones_like(data: NDArray | float, out: Any = None) -> NDArray:
+    """Make an array of ones with the shape and dtype of `data`."""
+def pad(data: NDArray | float, mode: str, pad_width: Sequence[int], constant_value: float = 0.0, out: Any = None) -> NDArray:
+    """Widen an array at its borders."""
+def pick(data: NDArray | float, index: NDArray | float, axis: int = -1, keepdims: bool = False, mode: str = 'raise', out: Any = None) -> NDArray:
+    """Return one element along an axis for each place on the other axes."""
+def power(base: NDArray | float, exp: NDArray | float, out: Any = None) -> NDArray:
+    """Raise `base` to the power `exp`, with broadcasting; either may be a number."""
+def preloaded_multi_mp_sgd_mom_update(*data: Any, momentum: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int | None = None, out: Any = None) -> Any:
+    """Do an SGD step for each weight of a list of weight, grad, `mom`, `weight32`, ...; the last two are all `lrs` and all `wds`."""
+def preloaded_multi_mp_sgd_update(*data: Any, rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int | None = None, out: Any = None) -> Any:
+    """Do an SGD step for each weight of a list of weight, grad, `weight32`, ...; the last two are all `lrs` and all `wds`."""
+def preloaded_multi_sgd_mom_update(*data: Any, momentum: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int | None = None, out: Any = None) -> Any:
+    """Do an SGD step for each weight of a list of weight, grad, `mom`, ...; the last two are all `lrs` and all `wds`."""
+def preloaded_multi_sgd_update(*data: Any, rescale_grad: float = 1.0, clip_gradient: float = -1.0, num_weights: int | None = None, out: Any = None) -> Any:
+    """Do an SGD step for each weight of a list of weight, grad, ...; the last two are all `lrs` and all `wds`."""
+def prod(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
+    """Multiply the elements over axes."""
+def radians(data: NDArray | float, out: Any = None) -> NDArray:
+    """Convert to radians."""
+def random_exponential(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw exponentially distributed values of rate `lam`: their mean is 1 / `lam`."""
+def random_gamma(alpha: NDArray | float = 1, beta: NDArray | float = 1, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw gamma distributed values with shape `alpha` and scale `beta`; the mean is `alpha` * `beta`."""
+def random_generalized_negative_binomial(mu: NDArray | float = 1, alpha: NDArray | float = 1, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw counts of mean `mu` and variance `mu` + `alpha` * `mu`**2."""
+def random_negative_binomial(k: NDArray | float = 1, p: NDArray | float = 1, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw numbers of failures before the `k`-th success, each success of chance `p`."""
+def random_normal(loc: NDArray | float = 0, scale: NDArray | float = 1, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw normal values with mean `loc` and standard deviation `scale`."""
+def random_pdf_dirichlet(sample: NDArray | float, alpha: NDArray | float, is_log: bool = False, out: Any = None) -> NDArray:
+    """Return the density of the Dirichlet distribution, of shares in the last axis."""
+def random_pdf_exponential(sample: NDArray | float, lam: NDArray | float, is_log: bool = False, out: Any = None) -> NDArray:
+    """Return the density of the exponential distribution of rate `lam`."""
+def random_pdf_gamma(sample: NDArray | float, alpha: NDArray | float, beta: NDArray | float, is_log: bool = False, out: Any = None) -> NDArray:
+    """Return the density of the gamma distribution of shape `alpha` and rate `beta`."""
+def random_pdf_generalized_negative_binomial(sample: NDArray | float, mu: NDArray | float, alpha: NDArray | float, is_log: bool = False, out: Any = None) -> NDArray:
+    """Return the probability of counts of mean `mu` and variance mu + alpha * mu**2."""
+def random_pdf_negative_binomial(sample: NDArray | float, k: NDArray | float, p: NDArray | float, is_log: bool = False, out: Any = None) -> NDArray:
+    """Return the probability of so many failures before `k` successes of chance `p`."""
+def random_pdf_normal(sample: NDArray | float, mu: NDArray | float, sigma: NDArray | float, is_log: bool = False, out: Any = None) -> NDArray:
+    """Return the density of the normal distribution of mean `mu` and deviation `sigma`."""
+def random_pdf_poisson(sample: NDArray | float, lam: NDArray | float, is_log: bool = False, out: Any = None) -> NDArray:
+    """Return the probability of counts under the Poisson distribution of mean `lam`."""
+def random_pdf_uniform(sample: NDArray | float, low: NDArray | float, high: NDArray | float, is_log: bool = False, out: Any = None) -> NDArray:
+    """Return the density of the uniform distribution from `low` to `high`."""
+def random_poisson(lam: NDArray | float = 1, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw Poisson distributed counts of mean `lam`, as floats."""
+def random_randint(low: int, high: int, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw whole numbers from `low` to `high - 1`; int32 by default."""
+def random_uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw evenly from [`low`, `high`)."""
+def ravel_multi_index(data: NDArray | float, shape: int | Sequence[int], out: Any = None) -> NDArray:
+    """Return the numbers, in the flattened array of `shape`, of places given as columns (axes, N)."""
+def rcbrt(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return 1 / cbrt(x)."""
+def reciprocal(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return 1 / x."""
+def relu(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return max(x, 0)."""
+def repeat(data: NDArray | float, repeats: int | Sequence[int], axis: int | None = None, out: Any = None) -> NDArray:
+    """Repeat each element, along an axis or of the flattened array."""
+def reset_arrays(*data: Any, num_arrays: int | None = None, out: Any = None) -> None:
+    """Set all elements of all arrays to 0, such as gradients that were summed up."""
+def reshape(data: NDArray | float, shape: int | Sequence[int] = (), reverse: bool = False, target_shape: int | Sequence[int] | None = None, keep_highest: bool = False, out: Any = None) -> NDArray:
+    """Give an array another shape, which may contain codes."""
+def reshape_like(lhs: NDArray | float, rhs: NDArray | float, lhs_begin: int | None = None, lhs_end: int | None = None, rhs_begin: int | None = None, rhs_end: int | None = None, out: Any = None) -> NDArray:
+    """Give `lhs` the shape of `rhs`, or replace a range of its axes by a range of those of `rhs`."""
+def reverse(data: NDArray | float, axis: int | Sequence[int], out: Any = None) -> NDArray:
+    """Reverse the order of elements along one or several axes."""
+def rint(data: NDArray | float, out: Any = None) -> NDArray:
+    """Round to whole numbers, halves down, as MXNet does."""
+def rmsprop_update(weight: NDArray | float, grad: NDArray | float, n: NDArray | float, lr: float, gamma1: float = 0.95, epsilon: float = 1e-08, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, clip_weights: float = -1.0, out: Any = None) -> NDArray:
+    """RMSProp: n = gamma1 * n + (1 - gamma1) * g**2, then weight - lr * g / sqrt(n + epsilon)."""
+def rmspropalex_update(weight: NDArray | float, grad: NDArray | float, n: NDArray | float, g: NDArray | float, delta: NDArray | float, lr: float, gamma1: float = 0.95, gamma2: float = 0.9, epsilon: float = 1e-08, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, clip_weights: float = -1.0, out: Any = None) -> NDArray:
+    """RMSProp by the variance n - g**2 of the gradient, with the momentum `delta`."""
+def round(data: NDArray | float, out: Any = None) -> NDArray:
+    """Round to whole numbers, halves away from zero."""
+def rsqrt(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return 1 / sqrt(x)."""
+def sample_exponential(lam: NDArray | float, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    """Draw exponentially distributed values of rate `lam`: their mean is 1 / `lam`; `shape` values for each element of the parameters."""
+def sample_gamma(alpha: NDArray | float, beta: NDArray | float, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    """Draw gamma distributed values with shape `alpha` and scale `beta`; the mean is `alpha` * `beta`; `shape` values for each element of the parameters."""
+def sample_generalized_negative_binomial(mu: NDArray | float, alpha: NDArray | float, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    """Draw counts of mean `mu` and variance `mu` + `alpha` * `mu`**2; `shape` values for each element of the parameters."""
+def sample_multinomial(data: NDArray | float, shape: int | Sequence[int] | None = None, get_prob: bool = False, dtype: Any = 'int32', out: Any = None) -> Any:
+    """Draw class numbers with the chances in the last axis of `data`, which sum to 1."""
+def sample_negative_binomial(k: NDArray | float, p: NDArray | float, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    """Draw numbers of failures before the `k`-th success, each success of chance `p`; `shape` values for each element of the parameters."""
+def sample_normal(mu: NDArray | float, sigma: NDArray | float, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    """Draw normal values with mean `mu` and standard deviation `sigma`; `shape` values for each element of the parameters."""
+def sample_poisson(lam: NDArray | float, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    """Draw Poisson distributed counts of mean `lam`, as floats; `shape` values for each element of the parameters."""
+def sample_uniform(low: NDArray | float, high: NDArray | float, shape: int | Sequence[int] | None = None, dtype: Any = None, *, ctx: Any = None, out: Any = None) -> NDArray:
+    """Draw evenly from [`low`, `high`); `shape` values for each element of the parameters."""
+def scatter_nd(data: NDArray | float, indices: NDArray | float, shape: tuple[int, ...], out: Any = None) -> NDArray:
+    """Return zeros of `shape` with `data` written to the places that the columns of `indices` name."""
+def sgd_mom_update(weight: NDArray | float, grad: NDArray | float, mom: NDArray | float, lr: float, momentum: float = 0.0, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, lazy_update: bool = True, out: Any = None) -> NDArray:
+    """Update `mom` in place and return weight + mom; give `out=weight` to update the weight too."""
+def sgd_update(weight: NDArray | float, grad: NDArray | float, lr: float, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, lazy_update: bool = True, out: Any = None) -> NDArray:
+    """Return weight - lr * (clip(rescale_grad * grad) + wd * weight); `out=weight` updates it."""
+def shape_array(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the length of every axis, as int64."""
+def shuffle(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the rows of `data` in random order."""
+def sigmoid(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return 1 / (1 + exp(-x))."""
+def sign(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return -1, 0 or 1, the sign of each element."""
+def signsgd_update(weight: NDArray | float, grad: NDArray | float, lr: float, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, out: Any = None) -> NDArray:
+    """Return (1 - lr * wd) * weight - lr * sign(grad). Bernstein et al. 2018."""
+def signum_update(weight: NDArray | float, grad: NDArray | float, mom: NDArray | float, lr: float, momentum: float = 0.0, wd: float = 0.0, rescale_grad: float = 1.0, clip_gradient: float = -1.0, wd_lh: float = 0.0, out: Any = None) -> NDArray:
+    """SignSGD with momentum: mom = momentum * mom - (1 - momentum) * g moves the weight by signs."""
+def sin(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the sine of angles in radians."""
+def sinh(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the hyperbolic sine."""
+def size_array(data: NDArray | float, out: Any = None) -> NDArray:
+    """Return the number of elements, as int64 (1,)."""
+def slice(data: NDArray | float, begin: int | None | Sequence[int | None], end: int | None | Sequence[int | None], step: int | None | Sequence[int | None] = (), out: Any = None) -> NDArray:
+    """Return the part from `begin` to `end` on each of the first axes; None means up to the border."""
+def slice_axis(data: NDArray | float, axis: int, begin: int, end: int | None, out: Any = None) -> NDArray:
     """Return the part from `begin` to `end` on one axis; an `end` of None is the border."""
-def slice_like(data: NDArray | float, shape_like: NDArray | float, axes: int | Sequence[int] = (), *, out: Any = None) -> NDArray:
+def slice_like(data: NDArray | float, shape_like: NDArray | float, axes: int | Sequence[int] = (), out: Any = None) -> NDArray:
     """Cut an array to the lengths of another one, on the given axes or on all."""
-def smooth_l1(data: NDArray | float, scalar: float = 1.0, *, out: Any = None) -> NDArray:
+def smooth_l1(data: NDArray | float, scalar: float = 1.0, out: Any = None) -> NDArray:
     """Return 0.5 (s x)^2 where |x| < 1 / s^2, and |x| - 0.5 / s^2 elsewhere, with s = `scalar`."""
-def softmax(data: NDArray | float, length: NDArray | float | None = None, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, *, out: Any = None) -> NDArray:
+def softmax(data: NDArray | float, length: NDArray | float | None = None, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, out: Any = None) -> NDArray:
     """Return exp(x / temperature), scaled to sum 1 along `axis`."""
-def softmax_cross_entropy(data: NDArray | float, label: NDArray | float, *, out: Any = None) -> NDArray:
+def softmax_cross_entropy(data: NDArray | float, label: NDArray | float, out: Any = None) -> NDArray:
     """Sum -log softmax(data)[label] over the batch, into an array of shape (1,)."""
-def softmin(data: NDArray | float, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, *, out: Any = None) -> NDArray:
+def softmin(data: NDArray | float, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, out: Any = None) -> NDArray:
     """Return the softmax of -x along `axis`."""
-def softsign(data: NDArray | float, *, out: Any = None) -> NDArray:
+def softsign(data: NDArray | float, out: Any = None) -> NDArray:
     """Return x / (1 + |x|)."""
-def sort(data: NDArray | float, axis: int | None = -1, is_ascend: bool = True, *, out: Any = None) -> NDArray:
+def sort(data: NDArray | float, axis: int | None = -1, is_ascend: bool = True, out: Any = None) -> NDArray:
     """Sort along an axis, or the flattened array."""
-def split(data: NDArray | float, num_outputs: int, axis: int = 1, squeeze_axis: bool = False, *, out: Any = None) -> Any:
+def space_to_depth(data: NDArray | float, block_size: int, out: Any = None) -> NDArray:
+    """Turn blocks of block_size x block_size pixels into groups of channels."""
+def split(data: NDArray | float, num_outputs: int, axis: int = 1, squeeze_axis: bool = False, out: Any = None) -> Any:
     """Cut an array into a list of equal parts; `squeeze_axis` drops the axis of parts of length 1."""
-def split_v2(ary: NDArray | float, indices_or_sections: int | Sequence[int], axis: int = 0, squeeze_axis: bool = False, *, out: Any = None) -> Any:
+def split_v2(ary: NDArray | float, indices_or_sections: int | Sequence[int], axis: int = 0, squeeze_axis: bool = False, out: Any = None) -> Any:
     """Cut an array into a list of equal parts, or at the places given."""
-def sqrt(data: NDArray | float, *, out: Any = None) -> NDArray:
+def sqrt(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the square root; NaN for negative elements."""
-def square(data: NDArray | float, *, out: Any = None) -> NDArray:
+def square(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the square of each element."""
-def squeeze(data: NDArray | float, axis: int | Sequence[int] | None = None, *, out: Any = None) -> NDArray:
+def squeeze(data: NDArray | float, axis: int | Sequence[int] | None = None, out: Any = None) -> NDArray:
     """Drop all axes of length 1, or the given ones; at least one axis stays."""
 def stack(*data: Any, axis: int = 0, out: Any = None) -> NDArray:
     """Join arrays of one shape along a new axis."""
-def stop_gradient(data: NDArray | float, *, out: Any = None) -> NDArray:
+def stop_gradient(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the same values without a way back for gradients."""
-def subtract(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def subtract(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Subtract `rhs` from `lhs`, with broadcasting; either may be a number."""
-def sum(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
+def sum(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
     """Add up the elements over axes."""
-def sum_axis(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
+def sum_axis(data: NDArray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
     """Add up the elements over axes."""
-def swapaxes(data: NDArray | float, dim1: int = 0, dim2: int = 0, *, out: Any = None) -> NDArray:
+def swapaxes(data: NDArray | float, dim1: int = 0, dim2: int = 0, out: Any = None) -> NDArray:
     """Exchange two axes."""
-def take(a: NDArray | float, indices: NDArray | float, axis: int = 0, mode: str = 'raise', *, out: Any = None) -> NDArray:
+def take(a: NDArray | float, indices: NDArray | float, axis: int = 0, mode: str = 'raise', out: Any = None) -> NDArray:
     """Return slices of `a` along an axis, one for each index."""
-def tan(data: NDArray | float, *, out: Any = None) -> NDArray:
+def tan(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the tangent of angles in radians."""
-def tanh(data: NDArray | float, *, out: Any = None) -> NDArray:
+def tanh(data: NDArray | float, out: Any = None) -> NDArray:
     """Return the hyperbolic tangent."""
-def tile(data: NDArray | float, reps: int | Sequence[int], *, out: Any = None) -> NDArray:
+def tile(data: NDArray | float, reps: int | Sequence[int], out: Any = None) -> NDArray:
     """Lay copies of an array side by side, `reps` times along each axis, the last ones first."""
-def topk(data: NDArray | float, axis: int | None = -1, k: int = 1, ret_typ: str = 'indices', is_ascend: bool = False, dtype: Any = 'float32', *, out: Any = None) -> Any:
+def topk(data: NDArray | float, axis: int | None = -1, k: int = 1, ret_typ: str = 'indices', is_ascend: bool = False, dtype: Any = 'float32', out: Any = None) -> Any:
     """Return the `k` largest elements along an axis, or the smallest if `is_ascend`, in order."""
-def transpose(data: NDArray | float, axes: int | Sequence[int] | None = None, *, out: Any = None) -> NDArray:
+def transpose(data: NDArray | float, axes: int | Sequence[int] | None = None, out: Any = None) -> NDArray:
     """Put the axes in another order; without `axes` in the reverse one."""
-def true_divide(lhs: NDArray | float, rhs: NDArray | float, *, out: Any = None) -> NDArray:
+def true_divide(lhs: NDArray | float, rhs: NDArray | float, out: Any = None) -> NDArray:
     """Divide `lhs` by `rhs`, with broadcasting; quotients of integers are cut towards zero."""
-def trunc(data: NDArray | float, *, out: Any = None) -> NDArray:
+def trunc(data: NDArray | float, out: Any = None) -> NDArray:
     """Round towards zero to whole numbers."""
-def uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> NDArray:
-    """Draw evenly from [low, high): `shape` values for each element of `low` and `high`."""
-def uniform_like(data: NDArray | float, low: float = 0.0, high: float = 1.0, *, out: Any = None) -> NDArray:
-    """Draw evenly from [low, high), in the shape and dtype of `data`."""
-def where(condition: NDArray | float, x: NDArray | float, y: NDArray | float, *, out: Any = None) -> NDArray:
+def uniform(low: NDArray | float = 0, high: NDArray | float = 1, shape: int | Sequence[int] | None = None, ctx: Any = None, dtype: Any = None, out: Any = None) -> NDArray:
+    """Draw evenly from [`low`, `high`)."""
+def unravel_index(data: NDArray | float, shape: int | Sequence[int], out: Any = None) -> NDArray:
+    """Return the places of elements given by number: one row for each axis of `shape`."""
+def where(condition: NDArray | float, x: NDArray | float, y: NDArray | float, out: Any = None) -> NDArray:
     """Return elements of `x` where the condition is not zero, and of `y` elsewhere."""
-def zeros(shape: int | Sequence[int], ctx: Any = None, dtype: Any = None, *, out: Any = None) -> NDArray:
+def zeros(shape: int | Sequence[int], ctx: Any = None, dtype: Any = None, stype: str | None = None, out: Any = None) -> NDArray:
     """Make an array of zeros; float32 unless `dtype` says otherwise."""
-def zeros_like(data: NDArray | float, *, out: Any = None) -> NDArray:
+def zeros_like(data: NDArray | float, out: Any = None) -> NDArray:
     """Make an array of zeros with the shape and dtype of `data`."""

@@ -4,9 +4,10 @@ from collections.abc import Callable as Callable, Sequence as Sequence
 from typing import Any as Any
 
 from math import e as e, inf as inf, nan as nan, pi as pi
-from types import SimpleNamespace
 import numpy as onp
-from regluon.array.interchange import np_array as array, np_from_torch as from_torch
+from regluon.array import fallback
+from regluon.array.absent import Namespace, refused
+from regluon.array.interchange import np_array as array, np_from_dlpack as from_dlpack, np_from_torch as from_torch, np_load as load, np_save as save, np_savez as savez
 from regluon.array.np_ndarray import ndarray as ndarray
 float16: Any
 float32: Any
@@ -17,340 +18,671 @@ int64: Any
 uint8: Any
 bool_: Any
 newaxis: Any
+NAN: Any
+NaN: Any
+PINF: Any
+NINF: Any
+PZERO: Any
+NZERO: Any
+bool: Any
+finfo: Any
+iinfo: Any
 set_printoptions: Any
 
 class linalg:
     @staticmethod
-    def cholesky(a: ndarray | float, *, out: Any = None) -> ndarray:
+    def cholesky(a: ndarray | float, out: Any = None) -> ndarray:
         """Return lower triangles L with L @ L.T = a, for symmetric positive definite matrices."""
     @staticmethod
-    def det(a: ndarray | float, *, out: Any = None) -> ndarray:
+    def cond(x: ndarray | float, p: float | str | None = None, out: Any = None) -> ndarray:
+        """Return condition numbers: the norm of a matrix times that of its inverse, infinite if none."""
+    @staticmethod
+    def det(a: ndarray | float, out: Any = None) -> ndarray:
         """Return the determinants of the square matrices in the last two axes."""
     @staticmethod
-    def inv(a: ndarray | float, *, out: Any = None) -> ndarray:
-        """Return the inverses of the matrices in the last two axes; singular ones are an error."""
+    def eig(a: ndarray | float, out: Any = None) -> Any:
+        """Return the eigenvalues of square matrices in any order, and unit eigenvectors as columns."""
     @staticmethod
-    def norm(x: ndarray | float, ord: float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+    def eigh(a: ndarray | float, UPLO: str = 'L', out: Any = None) -> Any:
+        """Return the eigenvalues of symmetric matrices in rising order, and eigenvectors as columns."""
+    @staticmethod
+    def eigvals(a: ndarray | float, out: Any = None) -> ndarray:
+        """Return the eigenvalues of square matrices in any order; complex ones are an error."""
+    @staticmethod
+    def eigvalsh(a: ndarray | float, UPLO: str = 'L', out: Any = None) -> ndarray:
+        """Return the eigenvalues of symmetric matrices, read from one triangle, in rising order."""
+    @staticmethod
+    def inv(a: ndarray | float, out: Any = None) -> ndarray:
+        """Return the inverses of the matrices in the last two axes; a singular one is an error."""
+    @staticmethod
+    def lstsq(a: ndarray | float, b: ndarray | float, rcond: float | str | None = 'warn', out: Any = None) -> Any:
+        """Return the x of least |a @ x - b|, its sums of squares, and `a`'s rank and singular values."""
+    @staticmethod
+    def matrix_power(a: ndarray | float, n: int, out: Any = None) -> ndarray:
+        """Return products of `n` equal square matrices; of inverses if `n` is negative."""
+    @staticmethod
+    def matrix_rank(A: ndarray | float, tol: float | None = None, hermitian: bool = False, out: Any = None) -> ndarray:
+        """Return the numbers of singular values above `tol`, as int64."""
+    @staticmethod
+    def multi_dot(*arrays: Any, out: Any = None) -> ndarray:
+        """Multiply matrices in the cheapest order; the first and the last one may be vectors."""
+    @staticmethod
+    def norm(x: ndarray | float, ord: float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
         """Return a norm as NumPy does: of vectors along one axis, of matrices in two, or of all."""
     @staticmethod
-    def slogdet(a: ndarray | float, *, out: Any = None) -> Any:
+    def pinv(a: ndarray | float, rcond: ndarray | float = 1e-15, hermitian: bool = False, out: Any = None) -> ndarray:
+        """Return the pseudo-inverses (Moore and Penrose): shape (..., m, n) becomes (..., n, m)."""
+    @staticmethod
+    def qr(a: ndarray | float, mode: str = 'reduced', out: Any = None) -> Any:
+        """Return Q, with orthonormal columns, and the upper triangles R with a = Q @ R."""
+    @staticmethod
+    def slogdet(a: ndarray | float, out: Any = None) -> Any:
         """Return the signs and the logarithms of the absolute values of determinants."""
     @staticmethod
-    def solve(a: ndarray | float, b: ndarray | float, *, out: Any = None) -> ndarray:
-        """Return x with a @ x = b, for square `a` and right-hand sides in the columns of `b`."""
+    def solve(a: ndarray | float, b: ndarray | float, out: Any = None) -> ndarray:
+        """Return x with a @ x = b, for square `a`, and `b` a vector or matrices of columns."""
+    @staticmethod
+    def svd(a: ndarray | float, out: Any = None) -> Any:
+        """Return UT, L and V with a = UT @ diag(L) @ V, the singular values L in falling order."""
+    @staticmethod
+    def tensorinv(a: ndarray | float, ind: int = 2, out: Any = None) -> ndarray:
+        """Return the inverse of tensordot with `a` over its last axes; `ind` counts the first ones."""
+    @staticmethod
+    def tensorsolve(a: ndarray | float, b: ndarray | float, axes: Sequence[int] | None = None, out: Any = None) -> ndarray:
+        """Return x with tensordot(a, x, x.ndim) = b; `axes` of `a` are first moved to its end."""
 
 class random:
     @staticmethod
-    def beta(a: ndarray | float, b: ndarray | float, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
-        """Draw beta distributed values, which lie in [0, 1] with mean a / (a + b)."""
+    def beta(a: ndarray | float, b: ndarray | float, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw beta distributed values, which lie in [0, 1] with mean `a` / (`a` + `b`)."""
     @staticmethod
-    def choice(a: ndarray | int | float, size: int | Sequence[int] | None = None, replace: bool = True, p: ndarray | float | None = None, ctx: Any = None, *, out: Any = None) -> ndarray:
+    def chisquare(df: ndarray | float, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw sums of the squares of `df` independent standard normal values."""
+    @staticmethod
+    def choice(a: ndarray | int | float, size: int | Sequence[int] | None = None, replace: bool = True, p: ndarray | float | None = None, ctx: Any = None, out: Any = None) -> ndarray:
         """Draw from the values of the vector `a`, or from 0 to `a - 1`, with chances `p` (or equal)."""
     @staticmethod
-    def exponential(scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, ctx: Any = None, *, out: Any = None) -> ndarray:
+    def exponential(scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, ctx: Any = None, out: Any = None) -> ndarray:
         """Draw exponentially distributed values of mean `scale`."""
     @staticmethod
-    def gamma(shape: ndarray | float, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
-        """Draw gamma distributed values with these shape and scale parameters."""
+    def gamma(shape: ndarray | float, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw gamma distributed values with these `shape` and `scale` parameters."""
     @staticmethod
-    def multinomial(n: int, pvals: ndarray | float, size: int | Sequence[int] | None = None, *, out: Any = None) -> ndarray:
+    def gumbel(loc: ndarray | float = 0.0, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw from the distribution of largest values with mode `loc` and scale `scale`."""
+    @staticmethod
+    def logistic(loc: ndarray | float = 0.0, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw with the distribution function 1 / (1 + exp(-(x - `loc`) / `scale`))."""
+    @staticmethod
+    def lognormal(mean: ndarray | float = 0.0, sigma: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw values whose logarithms are normal with mean `mean` and standard deviation `sigma`."""
+    @staticmethod
+    def multinomial(n: int, pvals: ndarray | float, size: int | Sequence[int] | None = None, out: Any = None) -> ndarray:
         """Count how often each class comes in `n` draws with chances `pvals`: size + (classes,)."""
     @staticmethod
-    def normal(loc: ndarray | float = 0.0, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
-        """Draw normal values with mean `loc` and standard deviation `scale`; gradients reach both."""
+    def multivariate_normal(mean: ndarray | float, cov: ndarray | float, size: int | Sequence[int] | None = None, check_valid: str | None = None, tol: float | None = None, out: Any = None) -> ndarray:
+        """Draw vectors of mean `mean` (..., n) and covariance `cov` (..., n, n): size + (..., n)."""
     @staticmethod
-    def permutation(x: ndarray | int | float, ctx: Any = None, *, out: Any = None) -> ndarray:
+    def normal(loc: ndarray | float = 0.0, scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw normal values with mean `loc` and standard deviation `scale`."""
+    @staticmethod
+    def pareto(a: ndarray | float, size: int | Sequence[int] | None = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw from the Pareto II (Lomax) distribution of shape `a`, which starts at 0."""
+    @staticmethod
+    def permutation(x: ndarray | int | float, ctx: Any = None, out: Any = None) -> ndarray:
         """Return the rows of `x`, or the numbers below `x`, in random order; `x` stays as it is."""
     @staticmethod
-    def poisson(lam: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
-        """Draw Poisson distributed counts of mean `lam`, as float32 by default."""
+    def poisson(lam: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw Poisson distributed counts of mean `lam`, as floats."""
+    @staticmethod
+    def power(a: ndarray | float, size: int | Sequence[int] | None = None, *, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw from [0, 1] with a density that grows as x ** (`a` - 1)."""
     @staticmethod
     def rand(*size: Any, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
         """Draw evenly from [0, 1): `rand(2, 3)` has shape (2, 3)."""
     @staticmethod
-    def randint(low: int, high: int | None = None, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
+    def randint(low: int, high: int | None = None, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
         """Draw whole numbers from `low` to `high - 1`, or from 0 to `low - 1`; int64 by default."""
     @staticmethod
     def randn(*size: Any, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
         """Draw standard normal values: `randn(2, 3)` has shape (2, 3)."""
     @staticmethod
-    def shuffle(x: ndarray | float, *, out: Any = None) -> None:
+    def rayleigh(scale: ndarray | float = 1.0, size: int | Sequence[int] | None = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw from the Rayleigh distribution with mode `scale`."""
+    @staticmethod
+    def shuffle(x: ndarray | float, out: Any = None) -> None:
         """Bring the rows of `x` into random order, in place; returns nothing."""
     @staticmethod
-    def uniform(low: ndarray | float = 0.0, high: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
-        """Draw evenly from [low, high); gradients reach array bounds."""
+    def uniform(low: ndarray | float = 0.0, high: ndarray | float = 1.0, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw evenly from [`low`, `high`), or from (`high`, `low`] if `high` is the smaller one."""
+    @staticmethod
+    def weibull(a: ndarray | float, size: int | Sequence[int] | None = None, ctx: Any = None, out: Any = None) -> ndarray:
+        """Draw from the Weibull distribution of shape `a` and scale 1."""
 
-def abs(data: ndarray | float, *, out: Any = None) -> ndarray:
+from regluon.array.np_functions import where as where
+from regluon.array.np_functions import nan_to_num as nan_to_num
+from regluon.array.np_functions import linspace as linspace
+def abs(x: ndarray | float, out: Any = None) -> ndarray:
     """Return absolute values."""
-def absolute(data: ndarray | float, *, out: Any = None) -> ndarray:
+def absolute(x: ndarray | float, out: Any = None) -> ndarray:
     """Return absolute values."""
-def add(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def add(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Add two arrays, or an array and a number, with broadcasting."""
-def all(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def all(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
     """Say whether all elements over axes are other than zero."""
-def amax(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def alltrue(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
+    """Say whether all elements over axes are other than zero."""
+def amax(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
     """Return the largest element over axes; elements that are equal share the gradient."""
-def amin(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def amin(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
     """Return the smallest element over axes; elements that are equal share the gradient."""
-def any(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def any(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
     """Say whether any element over axes is other than zero."""
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
+def append(arr: ndarray | float, values: ndarray | float, axis: int | None = None, out: Any = None) -> ndarray:
+    """Return an array with `values` behind its end: along an axis, or both flattened."""
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
     """Make the numbers from `start` below `stop` (or from 0 below `start`); float32 by default."""
-def arccos(data: ndarray | float, *, out: Any = None) -> ndarray:
+def arccos(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the inverse cosine, in radians from 0 to pi."""
-def arccosh(data: ndarray | float, *, out: Any = None) -> ndarray:
+def arccosh(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the inverse hyperbolic cosine."""
-def arcsin(data: ndarray | float, *, out: Any = None) -> ndarray:
+def arcsin(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the inverse sine, in radians from -pi/2 to pi/2."""
-def arcsinh(data: ndarray | float, *, out: Any = None) -> ndarray:
+def arcsinh(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the inverse hyperbolic sine."""
-def arctan(data: ndarray | float, *, out: Any = None) -> ndarray:
+def arctan(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the inverse tangent, in radians from -pi/2 to pi/2."""
-def arctan2(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def arctan2(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Return the angle of the point (rhs, lhs), in radians from -pi to pi."""
-def arctanh(data: ndarray | float, *, out: Any = None) -> ndarray:
+def arctanh(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the inverse hyperbolic tangent."""
-def argmax(a: ndarray | float, axis: int | None = None, *, out: Any = None) -> ndarray:
+def argmax(a: ndarray | float, axis: int | None = None, out: Any = None) -> ndarray:
     """Return where the largest element is along an axis, or in all; the first of equals wins."""
-def argmin(a: ndarray | float, axis: int | None = None, *, out: Any = None) -> ndarray:
+def argmin(a: ndarray | float, axis: int | None = None, out: Any = None) -> ndarray:
     """Return where the smallest element is along an axis, or in all; the first of equals wins."""
-def argsort(a: ndarray | float, axis: int | None = -1, kind: str | None = None, order: None = None, *, out: Any = None) -> ndarray:
+def argsort(a: ndarray | float, axis: int | None = -1, kind: str | None = None, order: None = None, out: Any = None) -> ndarray:
     """Return the places that the sorted elements have had, as int64."""
-def around(x: ndarray | float, decimals: int = 0, *, out: Any = None) -> ndarray:
+def argwhere(a: ndarray | float, out: Any = None) -> ndarray:
+    """Return the places of elements other than zero, one row each; the call waits for its input."""
+def around(x: ndarray | float, decimals: int = 0, out: Any = None) -> ndarray:
     """Round to a number of decimals, halves to even; negative ones round left of the point."""
+def array_split(ary: ndarray | float, indices_or_sections: int | Sequence[int], axis: int = 0, out: Any = None) -> Any:
+    """Cut an array into a list of parts, or at the places given; the first parts may be longer."""
 def atleast_1d(*arys: Any, out: Any = None) -> ndarray:
     """Return arrays with at least 1 axes, one for each given."""
 def atleast_2d(*arys: Any, out: Any = None) -> ndarray:
     """Return arrays with at least 2 axes, one for each given."""
 def atleast_3d(*arys: Any, out: Any = None) -> ndarray:
     """Return arrays with at least 3 axes, one for each given."""
-def average(a: ndarray | float, axis: int | Sequence[int] | None = None, weights: ndarray | float | None = None, returned: bool = False, *, out: Any = None) -> ndarray:
+def average(a: ndarray | float, axis: int | Sequence[int] | None = None, weights: ndarray | float | None = None, returned: bool = False, out: Any = None) -> Any:
     """Return the weighted average over axes and, if `returned`, the sum of the weights with it."""
-def broadcast_to(array: ndarray | float, shape: int | Sequence[int], *, out: Any = None) -> ndarray:
+def bincount(x: ndarray | float, weights: ndarray | float | None = None, minlength: int = 0, out: Any = None) -> ndarray:
+    """Return how often each of 0, 1, 2, ... occurs in a vector of whole numbers; the call waits."""
+def bitwise_and(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
+    """Return the bits that both values have; either may be a number."""
+def bitwise_not(x: ndarray | float, out: Any = None) -> ndarray:
+    """Return the bits that a value does not have: -x - 1 of signed integers, not x of booleans."""
+def bitwise_or(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
+    """Return the bits that at least one value has."""
+def bitwise_xor(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
+    """Return the bits that exactly one value has."""
+def blackman(M: int, dtype: Any = 'float32', ctx: Any = None, out: Any = None) -> ndarray:
+    """Return the Blackman window of M points, 0.42 - 0.5 cos(2 pi n / (M - 1)) + 0.08 cos(4 pi n / (M - 1))."""
+def broadcast_arrays(*args: Any, out: Any = None) -> Any:
+    """Return a list of the arrays, each repeated to the shape that all of them have together."""
+def broadcast_to(array: ndarray | float, shape: int | Sequence[int], out: Any = None) -> ndarray:
     """Repeat axes of length 1, and add axes in front, until the array has `shape`."""
-def cbrt(data: ndarray | float, *, out: Any = None) -> ndarray:
+def cbrt(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the cube root, negative for negative elements."""
-def ceil(data: ndarray | float, *, out: Any = None) -> ndarray:
+def ceil(x: ndarray | float, out: Any = None) -> ndarray:
     """Round up to whole numbers."""
-def clip(a: ndarray | float, a_min: float | None, a_max: float | None, *, out: Any = None) -> ndarray:
+def clip(a: ndarray | float, a_min: float | None, a_max: float | None, out: Any = None) -> ndarray:
     """Limit elements to the range from `a_min` to `a_max`, of which one may be None."""
-def column_stack(arrays: Sequence[ndarray], *, out: Any = None) -> ndarray:
+def column_stack(arrays: Sequence[ndarray], out: Any = None) -> ndarray:
     """Join vectors, or matrices, as columns."""
-def concatenate(seq: Sequence[ndarray], axis: int | None = 0, *, out: Any = None) -> ndarray:
+def concatenate(seq: Sequence[ndarray], axis: int | None = 0, out: Any = None) -> ndarray:
     """Join a list of arrays along an existing axis, or all flattened if `axis` is None."""
-def copy(a: ndarray | float, *, out: Any = None) -> ndarray:
+def copy(a: ndarray | float, out: Any = None) -> ndarray:
     """Return a copy."""
-def copysign(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def copysign(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Return the size of `lhs` with the sign of `rhs`; integers become float32."""
-def cos(data: ndarray | float, *, out: Any = None) -> ndarray:
+def cos(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the cosine of angles in radians."""
-def cosh(data: ndarray | float, *, out: Any = None) -> ndarray:
+def cosh(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the hyperbolic cosine."""
-def cumsum(a: ndarray | float, axis: int | None = None, dtype: Any = None, *, out: Any = None) -> ndarray:
+def count_nonzero(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
+    """Return how many elements over axes are other than zero, as int64."""
+def cumsum(a: ndarray | float, axis: int | None = None, dtype: Any = None, out: Any = None) -> ndarray:
     """Return running sums along an axis, or of the flattened array."""
-def deg2rad(data: ndarray | float, *, out: Any = None) -> ndarray:
+def deg2rad(x: ndarray | float, out: Any = None) -> ndarray:
     """Convert to radians."""
-def degrees(data: ndarray | float, *, out: Any = None) -> ndarray:
+def degrees(x: ndarray | float, out: Any = None) -> ndarray:
     """Convert to degrees."""
-def divide(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def delete(arr: ndarray | float, obj: ndarray | slice | float, axis: int | None = None, out: Any = None) -> ndarray:
+    """Return an array without the places `obj`, along an axis or flattened; the call waits."""
+def diag(array: ndarray | float, k: int = 0, out: Any = None) -> ndarray:
+    """Return diagonal `k` of a matrix, or a matrix with a vector on its diagonal `k`."""
+def diag_indices_from(arr: ndarray | float, out: Any = None) -> Any:
+    """Return the index arrays of the main diagonal, one int64 array per axis."""
+def diagflat(array: ndarray | float, k: int = 0, out: Any = None) -> ndarray:
+    """Return a matrix with the elements of an array, flattened, on its diagonal `k`."""
+def diagonal(a: ndarray | float, offset: int = 0, axis1: int = 0, axis2: int = 1, out: Any = None) -> ndarray:
+    """Return the diagonals of the matrices that `axis1` and `axis2` span, along the last axis."""
+def diff(a: ndarray | float, n: int = 1, axis: int = -1, prepend: ndarray | float | None = None, append: ndarray | float | None = None, out: Any = None) -> ndarray:
+    """Return each element minus the one before it along an axis, `n` times over."""
+def divide(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Divide `lhs` by `rhs`, with broadcasting; quotients of integers are float32."""
-def dot(a: ndarray | float, b: ndarray | float, *, out: Any = None) -> ndarray:
+def dot(a: ndarray | float, b: ndarray | float, out: Any = None) -> ndarray:
     """Multiply as NumPy's dot: the last axis of `a` meets the last but one of `b`."""
-def dstack(arrays: Sequence[ndarray], *, out: Any = None) -> ndarray:
+def dsplit(ary: ndarray | float, indices_or_sections: int | Sequence[int], out: Any = None) -> Any:
+    """Cut an array along axis 2 into equal parts or at the places given."""
+def dstack(arrays: Sequence[ndarray], out: Any = None) -> ndarray:
     """Join arrays along their third axis."""
-def einsum(subscripts: str, *operands: Any, optimize: bool = False, out: Any = None) -> ndarray:
+def ediff1d(ary: ndarray | float, to_end: ndarray | float | None = None, to_begin: ndarray | float | None = None, out: Any = None) -> ndarray:
+    """Return each element of the flattened array minus the one before it, between two ends."""
+def einsum(subscripts: str, *operands: Any, optimize: bool | str = False, out: Any = None) -> ndarray:
     """Sum products by Einstein's convention, as NumPy's einsum; `optimize` changes nothing."""
-def empty(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', ctx: Any = None, *, out: Any = None) -> ndarray:
+def empty(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', ctx: Any = None, out: Any = None) -> ndarray:
     """Make an array whose values are whatever the memory held; `order` changes nothing."""
-def empty_like(prototype: ndarray | float, dtype: Any = None, order: str = 'C', *, out: Any = None) -> ndarray:
+def empty_like(prototype: ndarray | float, dtype: Any = None, order: str = 'C', subok: bool = False, shape: int | Sequence[int] | None = None, out: Any = None) -> ndarray:
     """Make an array with the shape and dtype of `prototype` and whatever values memory held."""
-def equal(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def equal(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Say where two values are equal."""
-def exp(data: ndarray | float, *, out: Any = None) -> ndarray:
+def exp(x: ndarray | float, out: Any = None) -> ndarray:
     """Return e to the power of each element."""
-def expand_dims(data: ndarray | float, axis: int, *, out: Any = None) -> ndarray:
-    """Insert an axis of length 1 so that it becomes number `axis`."""
-def expm1(data: ndarray | float, *, out: Any = None) -> ndarray:
+def expand_dims(a: ndarray | float, axis: int | Sequence[int], out: Any = None) -> ndarray:
+    """Insert axes of length 1, so that they become number `axis` of the result."""
+def expm1(x: ndarray | float, out: Any = None) -> ndarray:
     """Return exp(x) - 1, exact also for small x."""
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = 'float32', ctx: Any = None, *, out: Any = None) -> ndarray:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = 'float32', ctx: Any = None, out: Any = None) -> ndarray:
     """Make an N x M matrix (N x N by default) with ones on diagonal `k` and zeros elsewhere."""
-def fabs(data: ndarray | float, *, out: Any = None) -> ndarray:
+def fabs(x: ndarray | float, out: Any = None) -> ndarray:
     """Return absolute values."""
-def fix(data: ndarray | float, *, out: Any = None) -> ndarray:
+def fix(x: ndarray | float, out: Any = None) -> ndarray:
     """Round towards zero to whole numbers."""
-def flatnonzero(a: ndarray | float, *, out: Any = None) -> ndarray:
+def flatnonzero(a: ndarray | float, out: Any = None) -> ndarray:
     """Return the places of elements other than zero in the flattened array; the call waits."""
-def flatten(x: ndarray | float, order: str = 'C', *, out: Any = None) -> ndarray:
+def flatten(x: ndarray | float, order: str = 'C', out: Any = None) -> ndarray:
     """Merge all axes into one."""
-def flip(m: ndarray | float, axis: int | Sequence[int] | None = None, *, out: Any = None) -> ndarray:
+def flip(m: ndarray | float, axis: int | Sequence[int] | None = None, out: Any = None) -> ndarray:
     """Reverse the order of elements along one axis, several, or all."""
-def floor(data: ndarray | float, *, out: Any = None) -> ndarray:
+def fliplr(m: ndarray | float, out: Any = None) -> ndarray:
+    """Reverse the order of columns: of the elements along axis 1."""
+def flipud(m: ndarray | float, out: Any = None) -> ndarray:
+    """Reverse the order of rows: of the elements along axis 0."""
+def floor(x: ndarray | float, out: Any = None) -> ndarray:
     """Round down to whole numbers."""
-def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None, order: str = 'C', ctx: Any = None, *, out: Any = None) -> ndarray:
+def full(shape: int | Sequence[int], fill_value: float, dtype: Any = None, order: str = 'C', ctx: Any = None, out: Any = None) -> ndarray:
     """Make an array filled with a number; boolean for True and False, else float32 by default."""
-def full_like(a: ndarray | float, fill_value: float, dtype: Any = None, order: str = 'C', *, out: Any = None) -> ndarray:
+def full_like(a: ndarray | float, fill_value: float, dtype: Any = None, order: str = 'C', out: Any = None) -> ndarray:
     """Make an array of one number with the shape of `a`, and its dtype unless `dtype` is given."""
-def greater(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def greater(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Say where `lhs` is greater than `rhs`."""
-def greater_equal(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def greater_equal(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Say where `lhs` is greater than `rhs` or equal."""
-def hstack(arrays: Sequence[ndarray], *, out: Any = None) -> ndarray:
+def hamming(M: int, dtype: Any = 'float32', ctx: Any = None, out: Any = None) -> ndarray:
+    """Return the Hamming window of M points, 0.54 - 0.46 cos(2 pi n / (M - 1))."""
+def hanning(M: int, dtype: Any = 'float32', ctx: Any = None, out: Any = None) -> ndarray:
+    """Return the Hanning window of M points, 0.5 - 0.5 cos(2 pi n / (M - 1))."""
+def histogram(a: ndarray | float, bins: ndarray | int | float = 10, range: Sequence[float] | None = None, normed: bool | None = None, weights: ndarray | float | None = None, density: bool | None = None, out: Any = None) -> Any:
+    """Return how many elements lie in each bin (int64), and the edges of the bins."""
+def hsplit(ary: ndarray | float, indices_or_sections: int | Sequence[int], out: Any = None) -> Any:
+    """Cut an array along axis 1, or 0 of vectors, into equal parts or at the places given."""
+def hstack(arrays: Sequence[ndarray], out: Any = None) -> ndarray:
     """Join arrays side by side: along axis 1, or 0 of vectors."""
-def hypot(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def hypot(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Return the hypotenuse of the right triangle with these legs; integers become float32."""
-def identity(n: int, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> ndarray:
+def identity(n: int, dtype: Any = None, ctx: Any = None, out: Any = None) -> ndarray:
     """Make an n x n matrix with ones on the main diagonal."""
-def indices(dimensions: int | Sequence[int], dtype: Any = 'int32', ctx: Any = None, *, out: Any = None) -> ndarray:
+def indices(dimensions: int | Sequence[int], dtype: Any = 'int32', ctx: Any = None, out: Any = None) -> ndarray:
     """Make the index arrays of a grid: `result[i]` holds at each place its index along axis i."""
-def inner(a: ndarray | float, b: ndarray | float, *, out: Any = None) -> ndarray:
-    """Sum over the last axes of both arrays."""
-def isfinite(x: ndarray | float, *, out: Any = None) -> ndarray:
+def inner(a: ndarray | float, b: ndarray | float, out: Any = None) -> ndarray:
+    """Sum over the last axes of both arrays; a number multiplies every element."""
+def insert(arr: ndarray | float, obj: ndarray | slice | float, values: ndarray | float, axis: int | None = None, out: Any = None) -> ndarray:
+    """Return an array with `values` in front of the places `obj`, along an axis or flattened."""
+def invert(x: ndarray | float, out: Any = None) -> ndarray:
+    """Return the bits that a value does not have: -x - 1 of signed integers, not x of booleans."""
+def isclose(a: ndarray | float, b: ndarray | float, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False, out: Any = None) -> ndarray:
+    """Say where |a - b| <= atol + rtol |b|; NaN is near to NaN only if `equal_nan`."""
+def isfinite(x: ndarray | float, out: Any = None) -> ndarray:
     """Say where elements are neither infinite nor NaN."""
-def isinf(x: ndarray | float, *, out: Any = None) -> ndarray:
+def isinf(x: ndarray | float, out: Any = None) -> ndarray:
     """Say where elements are infinite."""
-def isnan(x: ndarray | float, *, out: Any = None) -> ndarray:
+def isnan(x: ndarray | float, out: Any = None) -> ndarray:
     """Say where elements are not a number."""
-def less(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def isneginf(x: ndarray | float, out: Any = None) -> ndarray:
+    """Say where elements are infinite and negative."""
+def isposinf(x: ndarray | float, out: Any = None) -> ndarray:
+    """Say where elements are infinite and positive."""
+def kron(a: ndarray | float, b: ndarray | float, out: Any = None) -> ndarray:
+    """Return the Kronecker product: every element of `a` times all of `b`, side by side."""
+def lcm(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
+    """Return the least common multiple of two whole numbers; never negative."""
+def ldexp(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
+    """Return `x1` times two to the power `x2`, with broadcasting; integers become float32."""
+def less(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Say where `lhs` is less than `rhs`."""
-def less_equal(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def less_equal(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Say where `lhs` is less than `rhs` or equal."""
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0, ctx: Any = None, *, out: Any = None) -> ndarray:
-    """Make `num` evenly spaced numbers from `start` to `stop`; `retstep` is refused."""
-def log(data: ndarray | float, *, out: Any = None) -> ndarray:
+def log(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the natural logarithm; NaN for negative elements."""
-def log10(data: ndarray | float, *, out: Any = None) -> ndarray:
+def log10(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the logarithm to base 10."""
-def log1p(data: ndarray | float, *, out: Any = None) -> ndarray:
+def log1p(x: ndarray | float, out: Any = None) -> ndarray:
     """Return log(1 + x), exact also for small x."""
-def log2(data: ndarray | float, *, out: Any = None) -> ndarray:
+def log2(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the logarithm to base 2."""
-def logical_and(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def logical_and(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Say where both values are other than zero."""
-def logical_not(x: ndarray | float, *, out: Any = None) -> ndarray:
+def logical_not(x: ndarray | float, out: Any = None) -> ndarray:
     """Say where elements are zero."""
-def logical_or(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def logical_or(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Say where at least one value is other than zero."""
-def logical_xor(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def logical_xor(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Say where exactly one value is other than zero."""
-def logspace(start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: Any = None, axis: int = 0, ctx: Any = None, *, out: Any = None) -> ndarray:
+def logspace(start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: Any = None, axis: int = 0, ctx: Any = None, out: Any = None) -> ndarray:
     """Make `num` numbers from base**start to base**stop, evenly spaced on a logarithmic scale."""
-def matmul(a: ndarray | float, b: ndarray | float, *, out: Any = None) -> ndarray:
+def matmul(a: ndarray | float, b: ndarray | float, out: Any = None) -> ndarray:
     """Multiply matrices in the last two axes, the others broadcast; a vector is a row or column."""
-def max(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def max(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
     """Return the largest element over axes; elements that are equal share the gradient."""
-def maximum(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def maximum(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Return the larger of two values, element by element; either operand may be a number."""
-def mean(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def mean(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, out: Any = None) -> ndarray:
     """Average the elements over one axis, several, or all; means of integers are float32."""
-def min(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def median(a: ndarray | float, axis: int | Sequence[int] | None = None, overwrite_input: bool | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
+    """Return the value in the middle of the elements over axes, or the mean of the two there."""
+def meshgrid(*xi: Any, indexing: str = 'xy', sparse: bool = False, copy: bool = True, out: Any = None) -> Any:
+    """Return a list with the coordinates of a grid, one array for each vector of coordinates."""
+def min(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
     """Return the smallest element over axes; elements that are equal share the gradient."""
-def minimum(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def minimum(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Return the smaller of two values, element by element; either operand may be a number."""
-def mod(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def mod(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Return the remainder of division, with the sign of the divisor as in Python."""
-def modulo(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def modulo(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Return the remainder of division, with the sign of the divisor as in Python."""
-def moveaxis(a: ndarray | float, source: int | Sequence[int], destination: int | Sequence[int], *, out: Any = None) -> ndarray:
+def moveaxis(a: ndarray | float, source: int | Sequence[int], destination: int | Sequence[int], out: Any = None) -> ndarray:
     """Move axes to other places; the others keep their order."""
-def multiply(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def multiply(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Multiply two arrays, or an array and a number, with broadcasting."""
-def negative(data: ndarray | float, *, out: Any = None) -> ndarray:
+def negative(x: ndarray | float, out: Any = None) -> ndarray:
     """Change the sign of each element."""
-def nonzero(a: ndarray | float, *, out: Any = None) -> Any:
-    """Return the places of elements other than zero: a list with one int64 array per axis."""
-def not_equal(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def nonzero(a: ndarray | float, out: Any = None) -> Any:
+    """Return the places of elements other than zero: one int64 array per axis."""
+def not_equal(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Say where two values differ."""
-def ones(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', ctx: Any = None, *, out: Any = None) -> ndarray:
+def ones(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', ctx: Any = None, out: Any = None) -> ndarray:
     """Make an array of ones, float32 unless `dtype` says otherwise; `order` changes nothing."""
-def ones_like(a: ndarray | float, dtype: Any = None, order: str = 'C', *, out: Any = None) -> ndarray:
+def ones_like(a: ndarray | float, dtype: Any = None, order: str = 'C', out: Any = None) -> ndarray:
     """Make an array of ones with the shape of `a`, and its dtype unless `dtype` is given."""
-def outer(a: ndarray | float, b: ndarray | float, *, out: Any = None) -> ndarray:
+def outer(a: ndarray | float, b: ndarray | float, out: Any = None) -> ndarray:
     """Multiply every element of `a` with every one of `b`: a matrix of the flattened arrays."""
-def pad(x: ndarray | float, pad_width: Any, mode: str = 'constant', constant_values: float = 0.0, *, out: Any = None) -> ndarray:
+def pad(x: ndarray | float, pad_width: Any, mode: str = 'constant', constant_values: float = 0.0, out: Any = None) -> ndarray:
     """Widen an array at its borders."""
-def power(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def percentile(a: ndarray | float, q: ndarray | float, axis: int | Sequence[int] | None = None, overwrite_input: bool | None = None, interpolation: str = 'linear', keepdims: bool = False, out: Any = None) -> ndarray:
+    """Return the values below which `q` percent of the elements over axes lie."""
+def polyval(p: ndarray | float, x: ndarray | float, out: Any = None) -> ndarray:
+    """Return the value at each element of `x` of the polynomial with the coefficients `p`."""
+def power(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Raise `lhs` to the power `rhs`, with broadcasting; either may be a number."""
-def prod(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def prod(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, out: Any = None) -> ndarray:
     """Multiply the elements over one axis, several, or all."""
-def rad2deg(data: ndarray | float, *, out: Any = None) -> ndarray:
+def product(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, out: Any = None) -> ndarray:
+    """Multiply the elements over one axis, several, or all."""
+def ptp(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
+    """Return the largest element over axes minus the smallest ("peak to peak")."""
+def quantile(a: ndarray | float, q: ndarray | float, axis: int | Sequence[int] | None = None, overwrite_input: bool | None = None, interpolation: str = 'linear', keepdims: bool = False, out: Any = None) -> ndarray:
+    """Return the values below which the share `q` of the elements over axes lies: see percentile."""
+def rad2deg(x: ndarray | float, out: Any = None) -> ndarray:
     """Convert to degrees."""
-def radians(data: ndarray | float, *, out: Any = None) -> ndarray:
+def radians(x: ndarray | float, out: Any = None) -> ndarray:
     """Convert to radians."""
-def ravel(x: ndarray | float, order: str = 'C', *, out: Any = None) -> ndarray:
+def ravel(x: ndarray | float, order: str = 'C', out: Any = None) -> ndarray:
     """Merge all axes into one."""
-def reciprocal(data: ndarray | float, *, out: Any = None) -> ndarray:
+def reciprocal(x: ndarray | float, out: Any = None) -> ndarray:
     """Return 1 / x."""
-def remainder(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def remainder(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Return the remainder of division, with the sign of the divisor as in Python."""
-def repeat(a: ndarray | float, repeats: int | Sequence[int], axis: int | None = None, *, out: Any = None) -> ndarray:
+def repeat(a: ndarray | float, repeats: int | Sequence[int], axis: int | None = None, out: Any = None) -> ndarray:
     """Repeat each element, along an axis or of the flattened array; `repeats` may be one each."""
-def reshape(a: ndarray | float, newshape: int | Sequence[int], order: str = 'C', *, out: Any = None) -> ndarray:
+def reshape(a: ndarray | float, newshape: int | Sequence[int], order: str = 'C', out: Any = None) -> ndarray:
     """Give an array another shape; one length may be -1, which is what remains."""
-def rint(data: ndarray | float, *, out: Any = None) -> ndarray:
+def resize(a: ndarray | float, new_shape: int | Sequence[int], out: Any = None) -> ndarray:
+    """Return an array of `new_shape`, filled with the elements of `a` over and over again."""
+def rint(x: ndarray | float, out: Any = None) -> ndarray:
     """Round to whole numbers, halves to even."""
-def roll(a: ndarray | float, shift: int | Sequence[int], axis: int | Sequence[int] | None = None, *, out: Any = None) -> ndarray:
+def roll(a: ndarray | float, shift: int | Sequence[int], axis: int | Sequence[int] | None = None, out: Any = None) -> ndarray:
     """Move elements along axes, or in the flattened array; those that leave enter at the other end."""
-def rollaxis(a: ndarray | float, axis: int, start: int = 0, *, out: Any = None) -> ndarray:
+def rollaxis(a: ndarray | float, axis: int, start: int = 0, out: Any = None) -> ndarray:
     """Move an axis back until it stands before axis number `start`."""
-def rot90(m: ndarray | float, k: int = 1, axes: Sequence[int] = (0, 1), *, out: Any = None) -> ndarray:
+def rot90(m: ndarray | float, k: int = 1, axes: Sequence[int] = (0, 1), out: Any = None) -> ndarray:
     """Turn an array by 90 degrees, `k` times, in the plane from the first of `axes` to the second."""
-def round(x: ndarray | float, decimals: int = 0, *, out: Any = None) -> ndarray:
+def round(x: ndarray | float, decimals: int = 0, out: Any = None) -> ndarray:
     """Round to a number of decimals, halves to even; negative ones round left of the point."""
-def row_stack(arrays: Sequence[ndarray], *, out: Any = None) -> ndarray:
+def round_(x: ndarray | float, decimals: int = 0, out: Any = None) -> ndarray:
+    """Round to a number of decimals, halves to even; negative ones round left of the point."""
+def row_stack(arrays: Sequence[ndarray], out: Any = None) -> ndarray:
     """Join arrays as rows, along the first axis."""
-def sign(data: ndarray | float, *, out: Any = None) -> ndarray:
+def searchsorted(a: ndarray | float, v: ndarray | float, side: str = 'left', sorter: ndarray | float | None = None, out: Any = None) -> ndarray:
+    """Return where the elements of `v` would be inserted in a sorted vector to keep it sorted."""
+def sign(x: ndarray | float, out: Any = None) -> ndarray:
     """Return -1, 0 or 1, the sign of each element."""
-def sin(data: ndarray | float, *, out: Any = None) -> ndarray:
+def sin(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the sine of angles in radians."""
-def sinh(data: ndarray | float, *, out: Any = None) -> ndarray:
+def sinh(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the hyperbolic sine."""
-def sort(a: ndarray | float, axis: int | None = -1, kind: str | None = None, order: None = None, *, out: Any = None) -> ndarray:
+def sometrue(a: ndarray | float, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
+    """Say whether any element over axes is other than zero."""
+def sort(a: ndarray | float, axis: int | None = -1, kind: str | None = None, order: None = None, out: Any = None) -> ndarray:
     """Sort along an axis, or the flattened array; `kind` changes nothing: the sort is stable."""
-def split(ary: ndarray | float, indices_or_sections: int | Sequence[int], axis: int = 0, *, out: Any = None) -> Any:
+def split(ary: ndarray | float, indices_or_sections: int | Sequence[int], axis: int = 0, out: Any = None) -> Any:
     """Cut an array into a list of equal parts, or at the places given."""
-def sqrt(data: ndarray | float, *, out: Any = None) -> ndarray:
+def sqrt(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the square root; NaN for negative elements."""
-def square(data: ndarray | float, *, out: Any = None) -> ndarray:
+def square(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the square of each element."""
-def squeeze(a: ndarray | float, axis: int | Sequence[int] | None = None, *, out: Any = None) -> ndarray:
+def squeeze(a: ndarray | float, axis: int | Sequence[int] | None = None, out: Any = None) -> ndarray:
     """Drop all axes of length 1, or the given ones."""
-def stack(arrays: Sequence[ndarray], axis: int = 0, *, out: Any = None) -> ndarray:
+def stack(arrays: Sequence[ndarray], axis: int = 0, out: Any = None) -> ndarray:
     """Join a list of arrays of one shape along a new axis."""
-def std(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def std(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, out: Any = None) -> ndarray:
     """Return the standard deviation over one axis, several, or all: the root of the variance."""
-def subtract(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def subtract(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Subtract `rhs` from `lhs`, with broadcasting; either may be a number."""
-def sum(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
-    """Add up the elements over one axis, several, or all; booleans are counted as int64."""
-def swapaxes(a: ndarray | float, axis1: int, axis2: int, *, out: Any = None) -> ndarray:
+def sum(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, initial: float | None = None, out: Any = None) -> ndarray:
+    """Add up the elements over one axis, several, or all, and `initial`; booleans count as int64."""
+def swapaxes(a: ndarray | float, axis1: int, axis2: int, out: Any = None) -> ndarray:
     """Exchange two axes."""
-def take(a: ndarray | float, indices: ndarray | float, axis: int | None = None, mode: str = 'raise', *, out: Any = None) -> ndarray:
+def take(a: ndarray | float, indices: ndarray | float, axis: int | None = None, mode: str = 'raise', out: Any = None) -> ndarray:
     """Return elements of `a`, flattened or along an axis, one for each index."""
-def tan(data: ndarray | float, *, out: Any = None) -> ndarray:
+def take_along_axis(arr: ndarray | float, indices: ndarray | float, axis: int | None, out: Any = None) -> ndarray:
+    """Return the elements along an axis at the places `indices`, which `np.argsort` may give."""
+def tan(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the tangent of angles in radians."""
-def tanh(data: ndarray | float, *, out: Any = None) -> ndarray:
+def tanh(x: ndarray | float, out: Any = None) -> ndarray:
     """Return the hyperbolic tangent."""
-def tensordot(a: ndarray | float, b: ndarray | float, axes: int | Sequence[int | Sequence[int]] = 2, *, out: Any = None) -> ndarray:
+def tensordot(a: ndarray | float, b: ndarray | float, axes: int | Sequence[int | Sequence[int]] = 2, out: Any = None) -> ndarray:
     """Sum over pairs of axes: the last `axes` of `a` with the first of `b`, or two lists."""
-def tile(A: ndarray | float, reps: int | Sequence[int], *, out: Any = None) -> ndarray:
+def tile(A: ndarray | float, reps: int | Sequence[int], out: Any = None) -> ndarray:
     """Lay copies of an array side by side, `reps` times along each axis, the last ones first."""
-def transpose(a: ndarray | float, axes: int | Sequence[int] | None = None, *, out: Any = None) -> ndarray:
+def trace(a: ndarray | float, offset: int = 0, axis1: int = 0, axis2: int = 1, out: Any = None) -> ndarray:
+    """Add up the diagonals of the matrices that `axis1` and `axis2` span."""
+def transpose(a: ndarray | float, axes: int | Sequence[int] | None = None, out: Any = None) -> ndarray:
     """Put the axes in another order; without `axes` in the reverse one."""
-def true_divide(lhs: ndarray | float, rhs: ndarray | float, *, out: Any = None) -> ndarray:
+def tril(m: ndarray | float, k: int = 0, out: Any = None) -> ndarray:
+    """Return matrices with zeros above their diagonal `k`; a vector is every row of a matrix."""
+def true_divide(x1: ndarray | float, x2: ndarray | float, out: Any = None) -> ndarray:
     """Divide `lhs` by `rhs`, with broadcasting; quotients of integers are float32."""
-def trunc(data: ndarray | float, *, out: Any = None) -> ndarray:
+def trunc(x: ndarray | float, out: Any = None) -> ndarray:
     """Round towards zero to whole numbers."""
-def unique(ar: ndarray | float, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None, *, out: Any = None) -> Any:
+def unique(ar: ndarray | float, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None, out: Any = None) -> Any:
     """Return the different elements, or slices along an axis, sorted; the call waits for its input."""
-def var(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, *, out: Any = None) -> ndarray:
+def unravel_index(indices: ndarray | float, shape: int | Sequence[int], order: str = 'C', out: Any = None) -> Any:
+    """Return where elements of the flattened array lie in one of `shape`: an array for each axis."""
+def var(a: ndarray | float, axis: int | Sequence[int] | None = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, out: Any = None) -> ndarray:
     """Return the variance over one axis, several, or all: squared distances over count - `ddof`."""
-def vdot(a: ndarray | float, b: ndarray | float, *, out: Any = None) -> ndarray:
+def vdot(a: ndarray | float, b: ndarray | float, out: Any = None) -> ndarray:
     """Return the inner product of the flattened arrays."""
-def vstack(arrays: Sequence[ndarray], *, out: Any = None) -> ndarray:
+def vsplit(ary: ndarray | float, indices_or_sections: int | Sequence[int], out: Any = None) -> Any:
+    """Cut an array along axis 0 into equal parts or at the places given."""
+def vstack(arrays: Sequence[ndarray], out: Any = None) -> ndarray:
     """Join arrays as rows, along the first axis."""
-def where(condition: ndarray | float, x: ndarray | float | None = None, y: ndarray | float | None = None, *, out: Any = None) -> ndarray:
-    """Return elements of `x` where the condition is not zero, and of `y` elsewhere."""
-def zeros(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', ctx: Any = None, *, out: Any = None) -> ndarray:
+def zeros(shape: int | Sequence[int], dtype: Any = None, order: str = 'C', ctx: Any = None, out: Any = None) -> ndarray:
     """Make an array of zeros, float32 unless `dtype` says otherwise; `order` changes nothing."""
-def zeros_like(a: ndarray | float, dtype: Any = None, order: str = 'C', *, out: Any = None) -> ndarray:
+def zeros_like(a: ndarray | float, dtype: Any = None, order: str = 'C', out: Any = None) -> ndarray:
     """Make an array of zeros with the shape of `a`, and its dtype unless `dtype` is given."""
+def allclose(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.allclose` on copies of the values."""
+def apply_along_axis(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.apply_along_axis` on copies of the values."""
+def apply_over_axes(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.apply_over_axes` on copies of the values."""
+def argpartition(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.argpartition` on copies of the values."""
+def array_equal(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.array_equal` on copies of the values."""
+def array_equiv(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.array_equiv` on copies of the values."""
+def choose(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.choose` on copies of the values."""
+def compress(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.compress` on copies of the values."""
+def corrcoef(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.corrcoef` on copies of the values."""
+def correlate(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.correlate` on copies of the values."""
+def cov(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.cov` on copies of the values."""
+def digitize(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.digitize` on copies of the values."""
+def divmod(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.divmod` on copies of the values."""
+def extract(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.extract` on copies of the values."""
+def float_power(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.float_power` on copies of the values."""
+def frexp(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.frexp` on copies of the values."""
+def genfromtxt(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.genfromtxt` on copies of the values."""
+def heaviside(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.heaviside` on copies of the values."""
+def histogram2d(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.histogram2d` on copies of the values."""
+def histogram_bin_edges(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.histogram_bin_edges` on copies of the values."""
+def histogramdd(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.histogramdd` on copies of the values."""
+def i0(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.i0` on copies of the values."""
+def in1d(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.in1d` on copies of the values."""
+def interp(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.interp` on copies of the values."""
+def intersect1d(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.intersect1d` on copies of the values."""
+def isin(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.isin` on copies of the values."""
+def ix_(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.ix_` on copies of the values."""
+def lexsort(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.lexsort` on copies of the values."""
+def may_share_memory(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.may_share_memory` on copies of the values."""
+def min_scalar_type(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.min_scalar_type` on copies of the values."""
+def modf(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.modf` on copies of the values."""
+def msort(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.msort` on copies of the values."""
+def nanargmax(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanargmax` on copies of the values."""
+def nanargmin(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanargmin` on copies of the values."""
+def nancumprod(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nancumprod` on copies of the values."""
+def nancumsum(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nancumsum` on copies of the values."""
+def nanmax(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanmax` on copies of the values."""
+def nanmedian(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanmedian` on copies of the values."""
+def nanmin(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanmin` on copies of the values."""
+def nanpercentile(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanpercentile` on copies of the values."""
+def nanprod(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanprod` on copies of the values."""
+def nanquantile(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanquantile` on copies of the values."""
+def nanstd(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanstd` on copies of the values."""
+def nansum(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nansum` on copies of the values."""
+def nanvar(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.nanvar` on copies of the values."""
+def ndim(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.ndim` on copies of the values."""
+def packbits(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.packbits` on copies of the values."""
+def partition(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.partition` on copies of the values."""
+def piecewise(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.piecewise` on copies of the values."""
+def poly(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.poly` on copies of the values."""
+def polyadd(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.polyadd` on copies of the values."""
+def polydiv(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.polydiv` on copies of the values."""
+def polyfit(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.polyfit` on copies of the values."""
+def polyint(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.polyint` on copies of the values."""
+def polymul(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.polymul` on copies of the values."""
+def polysub(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.polysub` on copies of the values."""
+def positive(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.positive` on copies of the values."""
+def promote_types(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.promote_types` on copies of the values."""
+def real(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.real` on copies of the values."""
+def result_type(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.result_type` on copies of the values."""
+def roots(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.roots` on copies of the values."""
+def select(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.select` on copies of the values."""
+def setdiff1d(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.setdiff1d` on copies of the values."""
+def setxor1d(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.setxor1d` on copies of the values."""
+def shape(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.shape` on copies of the values."""
+def shares_memory(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.shares_memory` on copies of the values."""
+def signbit(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.signbit` on copies of the values."""
+def size(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.size` on copies of the values."""
+def spacing(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.spacing` on copies of the values."""
+def trapz(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.trapz` on copies of the values."""
+def tril_indices_from(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.tril_indices_from` on copies of the values."""
+def trim_zeros(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.trim_zeros` on copies of the values."""
+def triu_indices_from(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.triu_indices_from` on copies of the values."""
+def union1d(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.union1d` on copies of the values."""
+def unpackbits(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.unpackbits` on copies of the values."""
+def unwrap(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.unwrap` on copies of the values."""
+def vander(*args: Any, **kwargs: Any) -> Any:
+    """Compute `numpy.vander` on copies of the values."""

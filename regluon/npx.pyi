@@ -3,96 +3,158 @@
 from collections.abc import Callable as Callable, Sequence as Sequence
 from typing import Any as Any
 
-from types import SimpleNamespace
-from regluon.array import dispatch
-from regluon.array.interchange import np_load as load, save as save, waitall as waitall
-from regluon.context import cpu as cpu, cpu_pinned as cpu_pinned, current_context as current_context, gpu as gpu, gpu_memory_info as gpu_memory_info, num_gpus as num_gpus
+from regluon.array.absent import refused
+from regluon.array.dlpack import to_dlpack_for_read as to_dlpack_for_read, to_dlpack_for_write as to_dlpack_for_write
+from regluon.array.interchange import np_from_dlpack as from_dlpack, np_from_numpy as from_numpy, np_savez as savez, npx_load as load, save as save, waitall as waitall
+from regluon.context import Context as Context, cpu as cpu, cpu_pinned as cpu_pinned, current_context as current_context, gpu as gpu, gpu_memory_info as gpu_memory_info, num_gpus as num_gpus
 from regluon.random import seed as seed
-def set_np(shape: bool=True, array: bool=True, dtype: bool=False) -> None:
-    """Let parameters, layers and data loaders of this thread make NumPy-like arrays."""
-def reset_np() -> None:
-    """Let parameters, layers and data loaders make `nd` arrays again."""
-def is_np_array() -> bool:
-    """Say whether parameters, layers and data loaders make NumPy-like arrays."""
-def is_np_shape() -> bool:
-    """Say whether shapes without axes are arrays; here the same switch as `is_np_array`."""
+from regluon.util import get_cuda_compute_capability as get_cuda_compute_capability, is_np_array as is_np_array, is_np_shape as is_np_shape, reset_np as reset_np, set_np as set_np
+_inner: Any
+
+class image:
+    @staticmethod
+    def adjust_lighting(data: Any | float, alpha: Sequence[float], out: Any = None) -> Any:
+        """Add `alpha`, three factors, times ImageNet's principal colour components, in 0..255."""
+    @staticmethod
+    def crop(data: Any | float, x: int, y: int, width: int, height: int, out: Any = None) -> Any:
+        """Return the box of `width` columns and `height` rows whose upper left corner is (x, y)."""
+    @staticmethod
+    def flip_left_right(data: Any | float, out: Any = None) -> Any:
+        """Mirror pictures."""
+    @staticmethod
+    def flip_top_bottom(data: Any | float, out: Any = None) -> Any:
+        """Turn pictures upside down."""
+    @staticmethod
+    def normalize(data: Any | float, mean: float | Sequence[float] = 0.0, std: float | Sequence[float] = 1.0, out: Any = None) -> Any:
+        """Subtract `mean` and divide by `std`, numbers or one for each channel of (..., C, H, W)."""
+    @staticmethod
+    def random_brightness(data: Any | float, min_factor: float, max_factor: float, out: Any = None) -> Any:
+        """Multiply pictures by a factor drawn uniformly from `min_factor` to `max_factor`."""
+    @staticmethod
+    def random_color_jitter(data: Any | float, brightness: float, contrast: float, saturation: float, hue: float, out: Any = None) -> Any:
+        """Do `random_brightness` and its like in random order, with factors within `amount` of 1."""
+    @staticmethod
+    def random_contrast(data: Any | float, min_factor: float, max_factor: float, out: Any = None) -> Any:
+        """Blend pictures with their mean grey by a factor drawn uniformly from `min_factor` to `max_factor`."""
+    @staticmethod
+    def random_flip_left_right(data: Any | float, out: Any = None) -> Any:
+        """Mirror pictures, each with probability 1/2."""
+    @staticmethod
+    def random_flip_top_bottom(data: Any | float, out: Any = None) -> Any:
+        """Turn pictures upside down, each with probability 1/2."""
+    @staticmethod
+    def random_hue(data: Any | float, min_factor: float, max_factor: float, out: Any = None) -> Any:
+        """Turn the hue of pictures by f - 1 full turns, where f is drawn uniformly from `min_factor` to `max_factor`."""
+    @staticmethod
+    def random_lighting(data: Any | float, alpha_std: float = 0.05, out: Any = None) -> Any:
+        """Do `adjust_lighting` with three normal factors of standard deviation `alpha_std`."""
+    @staticmethod
+    def random_saturation(data: Any | float, min_factor: float, max_factor: float, out: Any = None) -> Any:
+        """Blend pictures with their grey picture by a factor drawn uniformly from `min_factor` to `max_factor`."""
+    @staticmethod
+    def resize(data: Any | float, size: int | Sequence[int], keep_ratio: bool = False, interp: int = 1, out: Any = None) -> Any:
+        """Resize to `size`, (width, height) or one number for both, by OpenCV."""
+    @staticmethod
+    def to_tensor(data: Any | float, out: Any = None) -> Any:
+        """Turn (..., H, W, C) in 0..255 into float32 (..., C, H, W) in 0..1."""
 
 class random:
     @staticmethod
-    def bernoulli(prob: Any | float | None = None, logit: Any | float | None = None, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, *, out: Any = None) -> Any:
+    def bernoulli(prob: Any | float | None = None, logit: Any | float | None = None, size: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> Any:
         """Draw ones with chance `prob`, or with the chance whose log-odds are `logit`, else zeros."""
+    @staticmethod
+    def normal_n(loc: Any | float = 0.0, scale: Any | float = 1.0, batch_shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> Any:
+        """Draw a batch of normal values: `batch_shape` before the shape of `loc` and `scale`."""
+    @staticmethod
+    def uniform_n(low: Any | float = 0.0, high: Any | float = 1.0, batch_shape: int | Sequence[int] | None = None, dtype: Any = None, ctx: Any = None, out: Any = None) -> Any:
+        """Draw a batch of uniform values: `batch_shape` before the shape of `low` and `high`."""
 
-def activation(data: Any | float, act_type: str, *, out: Any = None) -> Any:
+from regluon.array.control import foreach as foreach
+from regluon.array.control import while_loop as while_loop
+from regluon.array.control import cond as cond
+def activation(data: Any | float, act_type: str, out: Any = None) -> Any:
     """Apply "relu", "sigmoid", "tanh", "softrelu" (log(1 + exp(x))) or "softsign" (x / (1 + |x|))."""
-def arange_like(data: Any | float, start: float = 0.0, step: float = 1.0, repeat: int = 1, ctx: Any = None, axis: int | None = None, *, out: Any = None) -> Any:
+def arange_like(data: Any | float, start: float = 0.0, step: float = 1.0, repeat: int = 1, ctx: Any = None, axis: int | None = None, out: Any = None) -> Any:
     """Count from `start` in the shape of `data`, or along its `axis`; `ctx` is that of `data`."""
-def batch_dot(lhs: Any | float, rhs: Any | float, transpose_a: bool = False, transpose_b: bool = False, forward_stype: str | None = None, *, out: Any = None) -> Any:
+def batch_dot(lhs: Any | float, rhs: Any | float, transpose_a: bool = False, transpose_b: bool = False, forward_stype: str | None = None, out: Any = None) -> Any:
     """Multiply the matrices in the last two axes; all axes before them must be equal."""
-def batch_flatten(data: Any | float, *, out: Any = None) -> Any:
+def batch_flatten(data: Any | float, out: Any = None) -> Any:
     """Keep the first axis and merge all others into one."""
-def batch_norm(data: Any | float, gamma: Any | float, beta: Any | float, moving_mean: Any | float, moving_var: Any | float, eps: float = 0.001, momentum: float = 0.9, fix_gamma: bool = True, use_global_stats: bool = False, output_mean_var: bool = False, axis: int = 1, cudnn_off: bool = False, *, out: Any = None) -> Any:
+def batch_norm(data: Any | float, gamma: Any | float, beta: Any | float, moving_mean: Any | float, moving_var: Any | float, eps: float = 0.001, momentum: float = 0.9, fix_gamma: bool = True, use_global_stats: bool = False, output_mean_var: bool = False, axis: int = 1, cudnn_off: bool = False, min_calib_range: float | None = None, max_calib_range: float | None = None, out: Any = None) -> Any:
     """Normalize each channel (`axis`) by the batch's mean and variance; Ioffe and Szegedy 2015."""
-def cast(data: Any | float, dtype: Any, *, out: Any = None) -> Any:
+def cast(data: Any | float, dtype: Any, out: Any = None) -> Any:
     """Convert to another dtype; floats are cut towards zero when they become integers."""
-def convolution(data: Any | float, weight: Any | float, bias: Any | float | None = None, kernel: int | Sequence[int] = (), stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), num_filter: int = 0, num_group: int = 1, workspace: int = 1024, no_bias: bool = False, cudnn_tune: str | None = None, cudnn_off: bool = False, layout: str | None = None, *, out: Any = None) -> Any:
+def convolution(data: Any | float, weight: Any | float, bias: Any | float | None = None, kernel: int | Sequence[int] = (), stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), num_filter: int = 0, num_group: int = 1, workspace: int = 1024, no_bias: bool = False, cudnn_tune: str | None = None, cudnn_off: bool = False, layout: str | None = None, out: Any = None) -> Any:
     """Convolve `data` (batch, channels, space) with `weight` (filters, channels / groups, kernel)."""
-def deconvolution(data: Any | float, weight: Any | float, bias: Any | float | None = None, kernel: int | Sequence[int] = (), stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), adj: int | Sequence[int] = (), target_shape: int | Sequence[int] = (), num_filter: int = 0, num_group: int = 1, workspace: int = 512, no_bias: bool = True, cudnn_tune: str | None = None, cudnn_off: bool = False, layout: str | None = None, *, out: Any = None) -> Any:
+def deconvolution(data: Any | float, weight: Any | float, bias: Any | float | None = None, kernel: int | Sequence[int] = (), stride: int | Sequence[int] = (), dilate: int | Sequence[int] = (), pad: int | Sequence[int] = (), adj: int | Sequence[int] = (), target_shape: int | Sequence[int] = (), num_filter: int = 0, num_group: int = 1, workspace: int = 512, no_bias: bool = True, cudnn_tune: str | None = None, cudnn_off: bool = False, layout: str | None = None, out: Any = None) -> Any:
     """Convolve transposed: the gradient of `Convolution`, used forwards to enlarge."""
-def dropout(data: Any | float, p: float = 0.5, mode: str = 'training', axes: Sequence[int] = (), cudnn_off: bool = False, *, out: Any = None) -> Any:
+def dropout(data: Any | float, p: float = 0.5, mode: str = 'training', axes: Sequence[int] = (), cudnn_off: bool = False, out: Any = None) -> Any:
     """In training set each element to zero with chance `p` and divide the others by 1 - p."""
-def embedding(data: Any | float, weight: Any | float, input_dim: int = 0, output_dim: int = 0, dtype: Any = 'float32', sparse_grad: bool = False, *, out: Any = None) -> Any:
+def embedding(data: Any | float, weight: Any | float, input_dim: int = 0, output_dim: int = 0, dtype: Any = 'float32', sparse_grad: bool = False, out: Any = None) -> Any:
     """Replace every index in `data` by that row of `weight`, of shape (input_dim, output_dim)."""
-def erf(data: Any | float, *, out: Any = None) -> Any:
+def erf(data: Any | float, out: Any = None) -> Any:
     """Return the Gauss error function."""
-def erfinv(data: Any | float, *, out: Any = None) -> Any:
+def erfinv(data: Any | float, out: Any = None) -> Any:
     """Return the inverse of the error function."""
-def fully_connected(data: Any | float, weight: Any | float, bias: Any | float | None = None, num_hidden: int = 0, no_bias: bool = False, flatten: bool = True, *, out: Any = None) -> Any:
+def fully_connected(data: Any | float, weight: Any | float, bias: Any | float | None = None, num_hidden: int = 0, no_bias: bool = False, flatten: bool = True, out: Any = None) -> Any:
     """Return data @ weight.T + bias, for a weight of shape (num_hidden, inputs)."""
-def gamma(data: Any | float, *, out: Any = None) -> Any:
+def gamma(data: Any | float, out: Any = None) -> Any:
     """Return the gamma function."""
-def gammaln(data: Any | float, *, out: Any = None) -> Any:
+def gammaln(data: Any | float, out: Any = None) -> Any:
     """Return log(|gamma(x)|)."""
-def gather_nd(data: Any | float, indices: Any | float, *, out: Any = None) -> Any:
+def gather_nd(data: Any | float, indices: Any | float, out: Any = None) -> Any:
     """Return the elements, or slices, at the places that the columns of `indices` name."""
-def group_norm(data: Any | float, gamma: Any | float, beta: Any | float, num_groups: int = 1, eps: float = 1e-05, output_mean_var: bool = False, *, out: Any = None) -> Any:
+def group_norm(data: Any | float, gamma: Any | float, beta: Any | float, num_groups: int = 1, eps: float = 1e-05, output_mean_var: bool = False, out: Any = None) -> Any:
     """Normalize groups of channels (axis 1) of every sample; Wu and He 2018."""
-def instance_norm(data: Any | float, gamma: Any | float, beta: Any | float, eps: float = 0.001, *, out: Any = None) -> Any:
+def instance_norm(data: Any | float, gamma: Any | float, beta: Any | float, eps: float = 0.001, out: Any = None) -> Any:
     """Normalize every channel (axis 1) of every sample by itself; Ulyanov et al. 2016."""
-def l2_normalization(data: Any | float, eps: float = 1e-10, mode: str = 'instance', *, out: Any = None) -> Any:
+def l2_normalization(data: Any | float, eps: float = 1e-10, mode: str = 'instance', out: Any = None) -> Any:
     """Divide by sqrt(sum of squares + eps): of each sample, of all channels, or of each channel."""
-def layer_norm(data: Any | float, gamma: Any | float, beta: Any | float, axis: int = -1, eps: float = 1e-05, output_mean_var: bool = False, *, out: Any = None) -> Any:
+def layer_norm(data: Any | float, gamma: Any | float, beta: Any | float, axis: int = -1, eps: float = 1e-05, output_mean_var: bool = False, out: Any = None) -> Any:
     """Normalize along one axis, then scale by `gamma` and shift by `beta`; Ba et al. 2016."""
-def leaky_relu(data: Any | float, gamma: Any | float | None = None, act_type: str = 'leaky', slope: float = 0.25, lower_bound: float = 0.125, upper_bound: float = 0.334, *, out: Any = None) -> Any:
+def leaky_relu(data: Any | float, gamma: Any | float | None = None, act_type: str = 'leaky', slope: float = 0.25, lower_bound: float = 0.125, upper_bound: float = 0.334, out: Any = None) -> Any:
     """Apply a rectifier that is not flat below zero."""
-def log_softmax(data: Any | float, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, *, out: Any = None) -> Any:
+def log_softmax(data: Any | float, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, out: Any = None) -> Any:
     """Return the logarithm of the softmax along `axis`, computed without overflow."""
-def lrn(data: Any | float, alpha: float = 0.0001, beta: float = 0.75, knorm: float = 2.0, nsize: int = 5, *, out: Any = None) -> Any:
+def lrn(data: Any | float, alpha: float = 0.0001, beta: float = 0.75, knorm: float = 2.0, nsize: int = 5, out: Any = None) -> Any:
     """Divide by (knorm + alpha * mean square of `nsize` neighbouring channels) ** beta."""
-def nonzero(a: Any | float, *, out: Any = None) -> Any:
+def multibox_detection(cls_prob: Any | float, loc_pred: Any | float, anchor: Any | float, clip: bool = True, threshold: float = 0.01, background_id: int = 0, nms_threshold: float = 0.5, force_suppress: bool = False, variances: Sequence[float] = (0.1, 0.1, 0.2, 0.2), nms_topk: int = -1, out: Any = None) -> Any:
+    """Return detections (batch, anchors, 6): rows (class, score, xmin, ymin, xmax, ymax)."""
+def multibox_prior(data: Any | float, sizes: float | Sequence[float] = (1.0,), ratios: float | Sequence[float] = (1.0,), clip: bool = False, steps: Sequence[float] = (-1.0, -1.0), offsets: Sequence[float] = (0.5, 0.5), out: Any = None) -> Any:
+    """Make anchors around each pixel of a feature map (batch, channels, height, width)."""
+def multibox_target(anchor: Any | float, label: Any | float, cls_pred: Any | float, overlap_threshold: float = 0.5, ignore_label: float = -1.0, negative_mining_ratio: float = -1.0, negative_mining_thresh: float = 0.5, minimum_negative_samples: int = 0, variances: Sequence[float] = (0.1, 0.1, 0.2, 0.2), out: Any = None) -> Any:
+    """Return the training targets of anchors: boxes and their mask (batch, 4 * anchors), classes."""
+def nonzero(a: Any | float, out: Any = None) -> Any:
     """Return the places of elements other than zero, one row each; the call waits for its input."""
-def one_hot(indices: Any | float, depth: int, on_value: float = 1.0, off_value: float = 0.0, dtype: Any = 'float32', *, out: Any = None) -> Any:
+def one_hot(indices: Any | float, depth: int, on_value: float = 1.0, off_value: float = 0.0, dtype: Any = 'float32', out: Any = None) -> Any:
     """Return vectors of length `depth` with `on_value` at the index and `off_value` elsewhere."""
-def pick(data: Any | float, index: Any | float, axis: int = -1, keepdims: bool = False, mode: str = 'raise', *, out: Any = None) -> Any:
+def pick(data: Any | float, index: Any | float, axis: int = -1, keepdims: bool = False, mode: str = 'raise', out: Any = None) -> Any:
     """Return one element along an axis for each place on the other axes."""
-def pooling(data: Any | float, kernel: int | Sequence[int] = (), pool_type: str = 'max', global_pool: bool = False, cudnn_off: bool = False, pooling_convention: str = 'valid', stride: int | Sequence[int] = (), pad: int | Sequence[int] = (), p_value: int | None = None, count_include_pad: bool | None = None, layout: str | None = None, *, out: Any = None) -> Any:
+def pooling(data: Any | float, kernel: int | Sequence[int] = (), pool_type: str = 'max', global_pool: bool = False, cudnn_off: bool = False, pooling_convention: str = 'valid', stride: int | Sequence[int] = (), pad: int | Sequence[int] = (), p_value: int | None = None, count_include_pad: bool | None = None, layout: str | None = None, out: Any = None) -> Any:
     """Take the "max", "avg", "sum" or "lp" norm of windows of `data` (batch, channels, space)."""
-def relu(data: Any | float, *, out: Any = None) -> Any:
+def relu(data: Any | float, out: Any = None) -> Any:
     """Return max(x, 0)."""
-def reshape(a: Any | float, newshape: int | Sequence[int], reverse: bool = False, order: str = 'C', *, out: Any = None) -> Any:
+def reshape(a: Any | float, newshape: int | Sequence[int], reverse: bool = False, order: str = 'C', out: Any = None) -> Any:
     """Give an array another shape, which may contain codes."""
-def reshape_like(lhs: Any | float, rhs: Any | float, lhs_begin: int | None = None, lhs_end: int | None = None, rhs_begin: int | None = None, rhs_end: int | None = None, *, out: Any = None) -> Any:
+def reshape_like(lhs: Any | float, rhs: Any | float, lhs_begin: int | None = None, lhs_end: int | None = None, rhs_begin: int | None = None, rhs_end: int | None = None, out: Any = None) -> Any:
     """Give `lhs` the shape of `rhs`, or replace a range of its axes by a range of those of `rhs`."""
-def sigmoid(data: Any | float, *, out: Any = None) -> Any:
+def roi_pooling(data: Any | float, rois: Any | float, pooled_size: int | Sequence[int], spatial_scale: float, out: Any = None) -> Any:
+    """Take the maximum of each of `pooled_size` windows of every region; Girshick 2015."""
+def sequence_mask(data: Any | float, sequence_length: Any | float | None = None, use_sequence_length: bool = False, value: float = 0.0, axis: int = 0, out: Any = None) -> Any:
+    """Set the steps from each sequence's length on to `value`."""
+def shape_array(data: Any | float, out: Any = None) -> Any:
+    """Return the length of every axis, as int64."""
+def sigmoid(data: Any | float, out: Any = None) -> Any:
     """Return 1 / (1 + exp(-x))."""
-def slice(data: Any | float, begin: int | None | Sequence[int | None], end: int | None | Sequence[int | None], step: int | None | Sequence[int | None] = (), *, out: Any = None) -> Any:
+def slice(data: Any | float, begin: int | None | Sequence[int | None], end: int | None | Sequence[int | None], step: int | None | Sequence[int | None] = (), out: Any = None) -> Any:
     """Return the part from `begin` to `end` on each of the first axes; None means up to the border."""
-def smooth_l1(data: Any | float, scalar: float = 1.0, *, out: Any = None) -> Any:
+def smooth_l1(data: Any | float, scalar: float = 1.0, out: Any = None) -> Any:
     """Return 0.5 (s x)^2 where |x| < 1 / s^2, and |x| - 0.5 / s^2 elsewhere, with s = `scalar`."""
-def softmax(data: Any | float, length: Any | float | None = None, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, *, out: Any = None) -> Any:
+def softmax(data: Any | float, length: Any | float | None = None, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, out: Any = None) -> Any:
     """Return exp(x / temperature), scaled to sum 1 along `axis`."""
-def softmax_activation(data: Any | float, mode: str = 'instance', *, out: Any = None) -> Any:
+def softmax_activation(data: Any | float, mode: str = 'instance', out: Any = None) -> Any:
     """Softmax over the last axis (whatever MXNet's text says), or over axis 1 by mode "channel"."""
-def softmin(data: Any | float, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, *, out: Any = None) -> Any:
+def softmin(data: Any | float, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, out: Any = None) -> Any:
     """Return the softmax of -x along `axis`."""
-def topk(data: Any | float, axis: int | None = -1, k: int = 1, ret_typ: str = 'indices', is_ascend: bool = False, dtype: Any = 'float32', *, out: Any = None) -> Any:
+def topk(data: Any | float, axis: int | None = -1, k: int = 1, ret_typ: str = 'indices', is_ascend: bool = False, dtype: Any = 'float32', out: Any = None) -> Any:
     """Return the `k` largest elements along an axis, or the smallest if `is_ascend`, in order."""

@@ -7,202 +7,214 @@ from regluon.array.ndarray import NDArray
 from regluon.array.np_ndarray import ndarray
 
 class NDMethods:
-    def abs(self, *, out: Any = None) -> NDArray:
+    def abs(self, out: Any = None) -> NDArray:
         """Return absolute values."""
-    def arccos(self, *, out: Any = None) -> NDArray:
+    def arccos(self, out: Any = None) -> NDArray:
         """Return the inverse cosine, in radians from 0 to pi."""
-    def arccosh(self, *, out: Any = None) -> NDArray:
+    def arccosh(self, out: Any = None) -> NDArray:
         """Return the inverse hyperbolic cosine."""
-    def arcsin(self, *, out: Any = None) -> NDArray:
+    def arcsin(self, out: Any = None) -> NDArray:
         """Return the inverse sine, in radians from -pi/2 to pi/2."""
-    def arcsinh(self, *, out: Any = None) -> NDArray:
+    def arcsinh(self, out: Any = None) -> NDArray:
         """Return the inverse hyperbolic sine."""
-    def arctan(self, *, out: Any = None) -> NDArray:
+    def arctan(self, out: Any = None) -> NDArray:
         """Return the inverse tangent, in radians from -pi/2 to pi/2."""
-    def arctanh(self, *, out: Any = None) -> NDArray:
+    def arctanh(self, out: Any = None) -> NDArray:
         """Return the inverse hyperbolic tangent."""
-    def argmax(self, axis: int | None = None, keepdims: bool = False, *, out: Any = None) -> NDArray:
+    def argmax(self, axis: int | None = None, keepdims: bool = False, out: Any = None) -> NDArray:
         """Return where the largest element is along an axis, or in all; the first of equals wins."""
-    def argmin(self, axis: int | None = None, keepdims: bool = False, *, out: Any = None) -> NDArray:
+    def argmax_channel(self, out: Any = None) -> NDArray:
+        """Return where the largest element is along axis 1, in the dtype of the data."""
+    def argmin(self, axis: int | None = None, keepdims: bool = False, out: Any = None) -> NDArray:
         """Return where the smallest element is along an axis, or in all; the first of equals wins."""
-    def argsort(self, axis: int | None = -1, is_ascend: bool = True, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
+    def argsort(self, axis: int | None = -1, is_ascend: bool = True, dtype: Any = 'float32', out: Any = None) -> NDArray:
         """Return the places that the sorted elements have had, as numbers of `dtype`."""
-    def broadcast_axes(self, axis: int | Sequence[int] = (), size: int | Sequence[int] = (), *, out: Any = None) -> NDArray:
+    def broadcast_axes(self, axis: int | Sequence[int] = (), size: int | Sequence[int] = (), out: Any = None) -> NDArray:
         """Repeat axes of length 1 to the sizes given."""
-    def broadcast_like(self, rhs: NDArray | float, lhs_axes: int | Sequence[int] | None = None, rhs_axes: int | Sequence[int] | None = None, *, out: Any = None) -> NDArray:
-        """Broadcast `lhs` to the shape of `rhs`, or only some axes to some lengths of `rhs`."""
-    def broadcast_to(self, shape: int | Sequence[int], *, out: Any = None) -> NDArray:
+    def broadcast_to(self, shape: int | Sequence[int], out: Any = None) -> NDArray:
         """Repeat axes of length 1 until the array has `shape`, in which 0 keeps a length."""
-    def cbrt(self, *, out: Any = None) -> NDArray:
+    def cbrt(self, out: Any = None) -> NDArray:
         """Return the cube root, negative for negative elements."""
-    def ceil(self, *, out: Any = None) -> NDArray:
+    def ceil(self, out: Any = None) -> NDArray:
         """Round up to whole numbers."""
-    def clip(self, a_min: float, a_max: float, *, out: Any = None) -> NDArray:
+    def clip(self, a_min: float, a_max: float, out: Any = None) -> NDArray:
         """Limit elements to the range from `a_min` to `a_max`; the gradient outside is zero."""
-    def cos(self, *, out: Any = None) -> NDArray:
+    def cos(self, out: Any = None) -> NDArray:
         """Return the cosine of angles in radians."""
-    def cosh(self, *, out: Any = None) -> NDArray:
+    def cosh(self, out: Any = None) -> NDArray:
         """Return the hyperbolic cosine."""
-    def degrees(self, *, out: Any = None) -> NDArray:
+    def degrees(self, out: Any = None) -> NDArray:
         """Convert to degrees."""
-    def dot(self, rhs: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, forward_stype: str | None = None, *, out: Any = None) -> NDArray:
+    def depth_to_space(self, block_size: int, out: Any = None) -> NDArray:
+        """Turn groups of channels into blocks of block_size x block_size pixels."""
+    def diag(self, k: int = 0, axis1: int = 0, axis2: int = 1, out: Any = None) -> NDArray:
+        """Return diagonal `k` of a matrix, or a matrix with a vector on its diagonal `k`."""
+    def dot(self, rhs: NDArray | float, transpose_a: bool = False, transpose_b: bool = False, forward_stype: str | None = None, out: Any = None) -> NDArray:
         """Multiply: the last axis of `lhs` (first if `transpose_a`) meets the first of `rhs`."""
-    def exp(self, *, out: Any = None) -> NDArray:
+    def exp(self, out: Any = None) -> NDArray:
         """Return e to the power of each element."""
-    def expand_dims(self, axis: int, *, out: Any = None) -> NDArray:
-        """Insert an axis of length 1 so that it becomes number `axis`."""
-    def expm1(self, *, out: Any = None) -> NDArray:
+    def expm1(self, out: Any = None) -> NDArray:
         """Return exp(x) - 1, exact also for small x."""
-    def fix(self, *, out: Any = None) -> NDArray:
+    def fix(self, out: Any = None) -> NDArray:
         """Round towards zero to whole numbers."""
-    def flatten(self, *, out: Any = None) -> NDArray:
-        """Keep the first axis and merge all others into one."""
-    def flip(self, axis: int | Sequence[int], *, out: Any = None) -> NDArray:
+    def flip(self, axis: int | Sequence[int], out: Any = None) -> NDArray:
         """Reverse the order of elements along one or several axes."""
-    def floor(self, *, out: Any = None) -> NDArray:
+    def floor(self, out: Any = None) -> NDArray:
         """Round down to whole numbers."""
-    def log(self, *, out: Any = None) -> NDArray:
+    def log(self, out: Any = None) -> NDArray:
         """Return the natural logarithm; NaN for negative elements."""
-    def log10(self, *, out: Any = None) -> NDArray:
+    def log10(self, out: Any = None) -> NDArray:
         """Return the logarithm to base 10."""
-    def log1p(self, *, out: Any = None) -> NDArray:
+    def log1p(self, out: Any = None) -> NDArray:
         """Return log(1 + x), exact also for small x."""
-    def log2(self, *, out: Any = None) -> NDArray:
+    def log2(self, out: Any = None) -> NDArray:
         """Return the logarithm to base 2."""
-    def log_softmax(self, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, *, out: Any = None) -> NDArray:
+    def log_softmax(self, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, out: Any = None) -> NDArray:
         """Return the logarithm of the softmax along `axis`, computed without overflow."""
-    def max(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
+    def max(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
         """Return the largest element over axes. Elements that are equal share the gradient."""
-    def mean(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
+    def mean(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
         """Average the elements over axes."""
-    def min(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
+    def min(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
         """Return the smallest element over axes. Elements that are equal share the gradient."""
-    def nanprod(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
+    def nanprod(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
         """Multiply the elements over axes, NaN taken as 1."""
-    def nansum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
+    def nansum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
         """Add up the elements over axes, NaN taken as 0."""
-    def norm(self, ord: int = 2, axis: int | Sequence[int] | None = None, out_dtype: Any = None, keepdims: bool = False, *, out: Any = None) -> NDArray:
+    def norm(self, ord: int = 2, axis: int | Sequence[int] | None = None, out_dtype: Any = None, keepdims: bool = False, out: Any = None) -> NDArray:
         """Return the L1 (`ord=1`) or L2 norm (`ord=2`) of the elements over axes."""
-    def one_hot(self, depth: int, on_value: float = 1.0, off_value: float = 0.0, dtype: Any = 'float32', *, out: Any = None) -> NDArray:
+    def one_hot(self, depth: int, on_value: float = 1.0, off_value: float = 0.0, dtype: Any = 'float32', out: Any = None) -> NDArray:
         """Return vectors of length `depth` with `on_value` at the index and `off_value` elsewhere."""
-    def pad(self, mode: str, pad_width: Sequence[int], constant_value: float = 0.0, *, out: Any = None) -> NDArray:
+    def ones_like(self, out: Any = None) -> NDArray:
+        """Make an array of ones with the shape and dtype of `data`."""
+    def pad(self, mode: str, pad_width: Sequence[int], constant_value: float = 0.0, out: Any = None) -> NDArray:
         """Widen an array at its borders."""
-    def pick(self, index: NDArray | float, axis: int = -1, keepdims: bool = False, mode: str = 'raise', *, out: Any = None) -> NDArray:
+    def pick(self, index: NDArray | float, axis: int = -1, keepdims: bool = False, mode: str = 'raise', out: Any = None) -> NDArray:
         """Return one element along an axis for each place on the other axes."""
-    def prod(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
+    def prod(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
         """Multiply the elements over axes."""
-    def radians(self, *, out: Any = None) -> NDArray:
+    def radians(self, out: Any = None) -> NDArray:
         """Convert to radians."""
-    def rcbrt(self, *, out: Any = None) -> NDArray:
+    def rcbrt(self, out: Any = None) -> NDArray:
         """Return 1 / cbrt(x)."""
-    def reciprocal(self, *, out: Any = None) -> NDArray:
+    def reciprocal(self, out: Any = None) -> NDArray:
         """Return 1 / x."""
-    def relu(self, *, out: Any = None) -> NDArray:
+    def relu(self, out: Any = None) -> NDArray:
         """Return max(x, 0)."""
-    def repeat(self, repeats: int | Sequence[int], axis: int | None = None, *, out: Any = None) -> NDArray:
+    def repeat(self, repeats: int | Sequence[int], axis: int | None = None, out: Any = None) -> NDArray:
         """Repeat each element, along an axis or of the flattened array."""
-    def reshape_like(self, rhs: NDArray | float, lhs_begin: int | None = None, lhs_end: int | None = None, rhs_begin: int | None = None, rhs_end: int | None = None, *, out: Any = None) -> NDArray:
+    def reshape_like(self, rhs: NDArray | float, lhs_begin: int | None = None, lhs_end: int | None = None, rhs_begin: int | None = None, rhs_end: int | None = None, out: Any = None) -> NDArray:
         """Give `lhs` the shape of `rhs`, or replace a range of its axes by a range of those of `rhs`."""
-    def rint(self, *, out: Any = None) -> NDArray:
+    def rint(self, out: Any = None) -> NDArray:
         """Round to whole numbers, halves down, as MXNet does."""
-    def round(self, *, out: Any = None) -> NDArray:
+    def round(self, out: Any = None) -> NDArray:
         """Round to whole numbers, halves away from zero."""
-    def rsqrt(self, *, out: Any = None) -> NDArray:
+    def rsqrt(self, out: Any = None) -> NDArray:
         """Return 1 / sqrt(x)."""
-    def sigmoid(self, *, out: Any = None) -> NDArray:
+    def shape_array(self, out: Any = None) -> NDArray:
+        """Return the length of every axis, as int64."""
+    def sigmoid(self, out: Any = None) -> NDArray:
         """Return 1 / (1 + exp(-x))."""
-    def sign(self, *, out: Any = None) -> NDArray:
+    def sign(self, out: Any = None) -> NDArray:
         """Return -1, 0 or 1, the sign of each element."""
-    def sin(self, *, out: Any = None) -> NDArray:
+    def sin(self, out: Any = None) -> NDArray:
         """Return the sine of angles in radians."""
-    def sinh(self, *, out: Any = None) -> NDArray:
+    def sinh(self, out: Any = None) -> NDArray:
         """Return the hyperbolic sine."""
-    def slice(self, begin: int | None | Sequence[int | None], end: int | None | Sequence[int | None], step: int | None | Sequence[int | None] = (), *, out: Any = None) -> NDArray:
+    def size_array(self, out: Any = None) -> NDArray:
+        """Return the number of elements, as int64 (1,)."""
+    def slice(self, begin: int | None | Sequence[int | None], end: int | None | Sequence[int | None], step: int | None | Sequence[int | None] = (), out: Any = None) -> NDArray:
         """Return the part from `begin` to `end` on each of the first axes; None means up to the border."""
-    def slice_axis(self, axis: int, begin: int, end: int | None, *, out: Any = None) -> NDArray:
+    def slice_axis(self, axis: int, begin: int, end: int | None, out: Any = None) -> NDArray:
         """Return the part from `begin` to `end` on one axis; an `end` of None is the border."""
-    def slice_like(self, shape_like: NDArray | float, axes: int | Sequence[int] = (), *, out: Any = None) -> NDArray:
+    def slice_like(self, shape_like: NDArray | float, axes: int | Sequence[int] = (), out: Any = None) -> NDArray:
         """Cut an array to the lengths of another one, on the given axes or on all."""
-    def softmax(self, length: NDArray | float | None = None, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, *, out: Any = None) -> NDArray:
+    def softmax(self, length: NDArray | float | None = None, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, out: Any = None) -> NDArray:
         """Return exp(x / temperature), scaled to sum 1 along `axis`."""
-    def softmin(self, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, *, out: Any = None) -> NDArray:
+    def softmin(self, axis: int = -1, temperature: float | None = None, dtype: Any = None, use_length: bool = False, out: Any = None) -> NDArray:
         """Return the softmax of -x along `axis`."""
-    def sort(self, axis: int | None = -1, is_ascend: bool = True, *, out: Any = None) -> NDArray:
+    def sort(self, axis: int | None = -1, is_ascend: bool = True, out: Any = None) -> NDArray:
         """Sort along an axis, or the flattened array."""
-    def split(self, num_outputs: int, axis: int = 1, squeeze_axis: bool = False, *, out: Any = None) -> Any:
+    def space_to_depth(self, block_size: int, out: Any = None) -> NDArray:
+        """Turn blocks of block_size x block_size pixels into groups of channels."""
+    def split(self, num_outputs: int, axis: int = 1, squeeze_axis: bool = False, out: Any = None) -> Any:
         """Cut an array into a list of equal parts; `squeeze_axis` drops the axis of parts of length 1."""
-    def sqrt(self, *, out: Any = None) -> NDArray:
+    def split_v2(self, indices_or_sections: int | Sequence[int], axis: int = 0, squeeze_axis: bool = False, out: Any = None) -> Any:
+        """Cut an array into a list of equal parts, or at the places given."""
+    def sqrt(self, out: Any = None) -> NDArray:
         """Return the square root; NaN for negative elements."""
-    def square(self, *, out: Any = None) -> NDArray:
+    def square(self, out: Any = None) -> NDArray:
         """Return the square of each element."""
-    def squeeze(self, axis: int | Sequence[int] | None = None, *, out: Any = None) -> NDArray:
-        """Drop all axes of length 1, or the given ones; at least one axis stays."""
-    def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, *, out: Any = None) -> NDArray:
+    def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, exclude: bool = False, out: Any = None) -> NDArray:
         """Add up the elements over axes."""
-    def swapaxes(self, dim1: int = 0, dim2: int = 0, *, out: Any = None) -> NDArray:
+    def swapaxes(self, dim1: int = 0, dim2: int = 0, out: Any = None) -> NDArray:
         """Exchange two axes."""
-    def take(self, indices: NDArray | float, axis: int = 0, mode: str = 'raise', *, out: Any = None) -> NDArray:
+    def take(self, indices: NDArray | float, axis: int = 0, mode: str = 'raise', out: Any = None) -> NDArray:
         """Return slices of `a` along an axis, one for each index."""
-    def tan(self, *, out: Any = None) -> NDArray:
+    def tan(self, out: Any = None) -> NDArray:
         """Return the tangent of angles in radians."""
-    def tanh(self, *, out: Any = None) -> NDArray:
+    def tanh(self, out: Any = None) -> NDArray:
         """Return the hyperbolic tangent."""
-    def tile(self, reps: int | Sequence[int], *, out: Any = None) -> NDArray:
+    def tile(self, reps: int | Sequence[int], out: Any = None) -> NDArray:
         """Lay copies of an array side by side, `reps` times along each axis, the last ones first."""
-    def topk(self, axis: int | None = -1, k: int = 1, ret_typ: str = 'indices', is_ascend: bool = False, dtype: Any = 'float32', *, out: Any = None) -> Any:
+    def topk(self, axis: int | None = -1, k: int = 1, ret_typ: str = 'indices', is_ascend: bool = False, dtype: Any = 'float32', out: Any = None) -> Any:
         """Return the `k` largest elements along an axis, or the smallest if `is_ascend`, in order."""
-    def trunc(self, *, out: Any = None) -> NDArray:
+    def trunc(self, out: Any = None) -> NDArray:
         """Round towards zero to whole numbers."""
+    def zeros_like(self, out: Any = None) -> NDArray:
+        """Make an array of zeros with the shape and dtype of `data`."""
     ...
 
 class NPMethods:
-    def all(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+    def all(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
         """Say whether all elements over axes are other than zero."""
-    def any(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+    def any(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
         """Say whether any element over axes is other than zero."""
-    def argmax(self, axis: int | None = None, *, out: Any = None) -> ndarray:
+    def argmax(self, axis: int | None = None, out: Any = None) -> ndarray:
         """Return where the largest element is along an axis, or in all; the first of equals wins."""
-    def argmin(self, axis: int | None = None, *, out: Any = None) -> ndarray:
+    def argmin(self, axis: int | None = None, out: Any = None) -> ndarray:
         """Return where the smallest element is along an axis, or in all; the first of equals wins."""
-    def argsort(self, axis: int | None = -1, kind: str | None = None, order: None = None, *, out: Any = None) -> ndarray:
+    def argsort(self, axis: int | None = -1, kind: str | None = None, order: None = None, out: Any = None) -> ndarray:
         """Return the places that the sorted elements have had, as int64."""
-    def clip(self, a_min: float | None, a_max: float | None, *, out: Any = None) -> ndarray:
+    def clip(self, a_min: float | None, a_max: float | None, out: Any = None) -> ndarray:
         """Limit elements to the range from `a_min` to `a_max`, of which one may be None."""
-    def cumsum(self, axis: int | None = None, dtype: Any = None, *, out: Any = None) -> ndarray:
+    def cumsum(self, axis: int | None = None, dtype: Any = None, out: Any = None) -> ndarray:
         """Return running sums along an axis, or of the flattened array."""
-    def dot(self, b: ndarray | float, *, out: Any = None) -> ndarray:
+    def dot(self, b: ndarray | float, out: Any = None) -> ndarray:
         """Multiply as NumPy's dot: the last axis of `a` meets the last but one of `b`."""
-    def flatten(self, order: str = 'C', *, out: Any = None) -> ndarray:
+    def flatten(self, order: str = 'C', out: Any = None) -> ndarray:
         """Merge all axes into one."""
-    def max(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+    def max(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
         """Return the largest element over axes; elements that are equal share the gradient."""
-    def mean(self, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+    def mean(self, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, out: Any = None) -> ndarray:
         """Average the elements over one axis, several, or all; means of integers are float32."""
-    def min(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+    def min(self, axis: int | Sequence[int] | None = None, keepdims: bool = False, out: Any = None) -> ndarray:
         """Return the smallest element over axes; elements that are equal share the gradient."""
-    def prod(self, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
+    def nonzero(self, out: Any = None) -> Any:
+        """Return the places of elements other than zero: one int64 array per axis."""
+    def prod(self, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, out: Any = None) -> ndarray:
         """Multiply the elements over one axis, several, or all."""
-    def ravel(self, order: str = 'C', *, out: Any = None) -> ndarray:
+    def ravel(self, order: str = 'C', out: Any = None) -> ndarray:
         """Merge all axes into one."""
-    def repeat(self, repeats: int | Sequence[int], axis: int | None = None, *, out: Any = None) -> ndarray:
+    def repeat(self, repeats: int | Sequence[int], axis: int | None = None, out: Any = None) -> ndarray:
         """Repeat each element, along an axis or of the flattened array; `repeats` may be one each."""
-    def round(self, decimals: int = 0, *, out: Any = None) -> ndarray:
+    def round(self, decimals: int = 0, out: Any = None) -> ndarray:
         """Round to a number of decimals, halves to even; negative ones round left of the point."""
-    def sort(self, axis: int | None = -1, kind: str | None = None, order: None = None, *, out: Any = None) -> ndarray:
+    def sort(self, axis: int | None = -1, kind: str | None = None, order: None = None, out: Any = None) -> ndarray:
         """Sort along an axis, or the flattened array; `kind` changes nothing: the sort is stable."""
-    def squeeze(self, axis: int | Sequence[int] | None = None, *, out: Any = None) -> ndarray:
+    def squeeze(self, axis: int | Sequence[int] | None = None, out: Any = None) -> ndarray:
         """Drop all axes of length 1, or the given ones."""
-    def std(self, axis: int | Sequence[int] | None = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, *, out: Any = None) -> ndarray:
+    def std(self, axis: int | Sequence[int] | None = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, out: Any = None) -> ndarray:
         """Return the standard deviation over one axis, several, or all: the root of the variance."""
-    def sum(self, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, *, out: Any = None) -> ndarray:
-        """Add up the elements over one axis, several, or all; booleans are counted as int64."""
-    def swapaxes(self, axis1: int, axis2: int, *, out: Any = None) -> ndarray:
+    def sum(self, axis: int | Sequence[int] | None = None, dtype: Any = None, keepdims: bool = False, initial: float | None = None, out: Any = None) -> ndarray:
+        """Add up the elements over one axis, several, or all, and `initial`; booleans count as int64."""
+    def swapaxes(self, axis1: int, axis2: int, out: Any = None) -> ndarray:
         """Exchange two axes."""
-    def take(self, indices: ndarray | float, axis: int | None = None, mode: str = 'raise', *, out: Any = None) -> ndarray:
+    def take(self, indices: ndarray | float, axis: int | None = None, mode: str = 'raise', out: Any = None) -> ndarray:
         """Return elements of `a`, flattened or along an axis, one for each index."""
-    def tile(self, reps: int | Sequence[int], *, out: Any = None) -> ndarray:
+    def tile(self, reps: int | Sequence[int], out: Any = None) -> ndarray:
         """Lay copies of an array side by side, `reps` times along each axis, the last ones first."""
-    def var(self, axis: int | Sequence[int] | None = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, *, out: Any = None) -> ndarray:
+    def var(self, axis: int | Sequence[int] | None = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, out: Any = None) -> ndarray:
         """Return the variance over one axis, several, or all: squared distances over count - `ddof`."""
     ...
 
