@@ -24,7 +24,6 @@ from regluon.ops.registry import TABLE, Op, Spec
 
 H = TypeVar("H", bound=Handle)
 
-
 CLASSES: dict[str, type[Handle]] = {}
 """The array class of each family, `nd` and `np`: entered where the classes are defined."""
 

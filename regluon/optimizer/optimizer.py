@@ -263,7 +263,7 @@ def _arguments(klass: type) -> Iterator[str]:
     for base in klass.__mro__:
         if "__init__" not in vars(base):
             continue
-        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+        _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
         yield from (p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return
