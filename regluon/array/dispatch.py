@@ -77,7 +77,7 @@ class _Call:
     """One call of an operator on its way through the door, when the short way does not fit."""
 
     __slots__ = (
-        "args", "arrays", "attrs", "cls", "copies", "ctx", "graph",
+        "args", "arrays", "attrs", "cls", "ctx", "graph",
         "key", "listed", "op", "out", "place", "priority", "recorded", "site", "specs", "written",
     )  # fmt: skip
 
@@ -118,7 +118,6 @@ class _Call:
         self.written = list(dict.fromkeys([*self._mutated(), *self.out]))
         self.recorded = self._is_recorded()
         self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()
-        self.copies: list[Handle] = []
         self.specs: tuple[Spec, ...] | None = None
         if self.written:
             self._refuse_write()
@@ -179,7 +178,7 @@ class _Call:
     def _before_write(self) -> None:
         site = user_line()
         for array in self.written:
-            self.copies += array.prepare_write(site)
+            array.prepare_write(site)
 
     def issue(self) -> Any:
         """Run the call now, or queue it with the shapes of its results known."""
@@ -206,7 +205,7 @@ class _Call:
                 raise placed(error, self.place) from error.__cause__
 
         reads = [var for array in self.arrays for var in dict.fromkeys((array.root, array))]
-        writes = [root for array in self.written for root in (array.root,)] + self.copies
+        writes = [array.root for array in self.written]
         # What is only overwritten recovers from an earlier failure; what is updated does not.
         pure = {id(array) for array in self.out if array._view is None}
         reads += [var for var in writes if id(var) not in pure]
@@ -230,10 +229,10 @@ class _Call:
         """Say whether the caller's thread can run this: it is small, nothing in it unfinished."""
         if engine.small < 0 or (self.recorded and engine.ordered):
             return False
-        touched = (*self.arrays, *self.written, *self.copies)
+        touched = (*self.arrays, *self.written)
         if not all(array.settled() for array in touched):
             return False
-        if any(array.root.readers for array in (*self.written, *self.copies)):
+        if any(array.root.readers for array in self.written):
             return False
         specs = [array.spec for array in touched] or self._infer()
         return all(math.prod(spec.shape) <= engine.small for spec in specs)
@@ -260,8 +259,6 @@ class _Call:
             given["device"] = self.ctx.device
         if self.op.random:
             given["generator"] = random.generator(self.key, self.ctx.device)
-        for array in self.copies:
-            array.own_storage()
         values = [value_argument(arg, self.graph) for arg in self.args]
         try:
             if self.op.check is not None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from regluon.base import MXNetError
 from regluon.context import Context
 from regluon.engine.engine import Var
+from regluon.engine.selection import selected
 from regluon.engine.streams import synchronize
 from regluon.ops.registry import Spec, spec_of
 
@@ -229,29 +230,67 @@ class Handle(Var):
         self._shares = shares
         shares.append(weakref.ref(self))
 
-    def leave_shares(self) -> "list[Handle]":
-        """Before a write: return the arrays (perhaps itself) that need a copy of their own now."""
-        shares, self._shares = self._shares, None
-        if shares is None:
-            return []
-        alive = [member for ref in shares if (member := ref()) is not None]
-        if shares[0]() is self:
-            others = [member for member in alive if member is not self]
-            for member in others:
-                member._shares = None
-            return others
-        shares[:] = [ref for ref in shares if ref() is not self]
-        return [self] if len(alive) > 1 else []
+    def prepare_write(self, site: str) -> None:
+        """Note a write issued at `site`, and part from arrays that share the storage.
 
-    def prepare_write(self, site: str) -> "list[Handle]":
-        """Note a write issued at `site`; return the arrays that need storage of their own first."""
+        A function that the engine runs may write what it was given to write: its arrays were
+        prepared when it was pushed. What shares their storage by now was made by itself, or waits
+        for its end.
+        """
         root = self.root
+        held = selected.engine.held(root)
+        if held:
+            for array in root._sharing() if held == "write" else ():
+                if array.writer is None:
+                    array.own_storage()
+            return
         root.version += 1
         root.site = site
-        return root.leave_shares()
+        root.part(site)
+
+    def _sharing(self) -> "list[Handle]":
+        """Return the other arrays that may use this storage."""
+        found = [ref() for ref in self._shares or ()]
+        return [array for array in found if array is not None and array is not self]
+
+    def part(self, site: str) -> "list[Handle]":
+        """Before a write: give arrays (perhaps itself) storage of their own, and return them.
+
+        Their copies come after what they and the owner of the storage were written by, and before
+        the next write to either.
+        """
+        shares = self._shares
+        if shares is None:
+            return []
+        others = self._sharing()
+        self._shares = None
+        if shares[0]() is self:
+            copies = others
+            for array in others:
+                array._shares = None
+        else:
+            copies = [self] if others else []
+            shares[:] = [ref for ref in shares if ref() is not self]
+        engine = selected.engine
+        for copy in copies:
+            near = [copy, self] if copy is not self else [self, *others]
+            ordered = engine.ordered and copy._graph is not None
+            if not (copy.readers or ordered) and all(array.settled() for array in near):
+                if copy.value().numel() <= engine.small:
+                    copy.own_storage()
+                    continue
+            engine.push(copy.own_storage, near, [copy], copy._ctx, label=("copy", site))
+        return copies
 
     def own_storage(self) -> None:
         """Copy the tensor into storage of its own; gradients flow as before."""
+        try:
+            self._copy_storage()
+        except Exception as error:
+            self.error = error  # what it still shares is about to change
+            raise
+
+    def _copy_storage(self) -> None:
         plain = self.value().clone(memory_format=torch.preserve_format)
         if self._graph is not None and self._node is not None:
             if isinstance(self._node, Leaf):

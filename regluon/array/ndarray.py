@@ -143,9 +143,11 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
         [1.0, 1.0]
         """
         dispatch.wait(self)
-        for array in self.root.leave_shares():
-            dispatch.wait(array)
-            array.own_storage()
+        if dispatch.selected.engine.held(self.root):
+            self.prepare_write("")
+        else:
+            for array in self.root.part(user_line()):
+                dispatch.wait(array)
         return self.value()
 
     # Copies and places

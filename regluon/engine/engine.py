@@ -45,14 +45,10 @@ class Var:
         """The variable that owns the storage: itself, unless it is a view of another one."""
         return self
 
-    def prepare_write(self, site: str) -> "Sequence[Var]":
-        """Note a write issued at `site`; return variables that need storage of their own first."""
+    def prepare_write(self, site: str) -> None:
+        """Note a write issued at `site`, and part from variables with the same storage."""
         self.version += 1
         self.site = site
-        return ()
-
-    def own_storage(self) -> None:
-        """Copy what is shared with another variable."""
 
     def keep_for(self, stream: Any) -> None:
         """Keep the memory of the value as long as this device stream may use it."""
@@ -129,18 +125,15 @@ class Engine(ABC):
         label: tuple[str, str],
     ) -> None:
         """Push a function that names arrays, views among them, as what it reads and writes."""
-        copies = [copy for var in writes for copy in var.prepare_write(label[1])]
-
-        def task() -> None:
-            for copy in copies:
-                copy.own_storage()
-            fn()
-
+        for var in writes:
+            var.prepare_write(label[1])
         touched = [var for given in (*reads, *writes) for var in (given.root, given)]
-        changed = [*(var.root for var in writes), *copies]
-        self.push(
-            task, [*touched, *copies], changed, ctx, priority=priority, kind=kind, label=label
-        )
+        changed = [var.root for var in writes]
+        self.push(fn, touched, changed, ctx, priority=priority, kind=kind, label=label)
+
+    def held(self, var: Var) -> str:
+        """Say whether the task that runs on this thread has `var` to "write", to "read", or ""."""
+        return ""
 
     @abstractmethod
     def wait_for_var(self, var: Var) -> None:
@@ -229,6 +222,13 @@ class NaiveEngine(Engine):
 
     def wait_all(self) -> None:
         """Everything has run already."""
+
+
+def use(reads: Sequence[Var], writes: Sequence[Var], var: Var) -> str:
+    """Say what a task that reads and writes these may do to `var`: "write", "read", or ""."""
+    if meets(writes, (var,)):
+        return "write"
+    return "read" if meets(reads, (var,)) else ""
 
 
 def meets(variables: Iterable[Var], others: Iterable[Var]) -> bool:

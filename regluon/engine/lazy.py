@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from regluon.context import Context
-from regluon.engine.engine import Engine, Var, free_frames, meets, raise_all, raise_at_read
+from regluon.engine.engine import Engine, Var, free_frames, meets, raise_all, raise_at_read, use
 
 
 class Task:
@@ -75,6 +75,11 @@ class LazyEngine(Engine):
             return False
         task = self._running[-1]
         return meets((*task.reads, *task.writes), variables)
+
+    def held(self, var: Var) -> str:
+        """Say how the running task has `var`."""
+        with self._turn:
+            return use(self._running[-1].reads, self._running[-1].writes, var) if self._running else ""
 
     def _settle(self, reads: Sequence[Var], writes: Sequence[Var]) -> None:
         """Run what is pending on those of these variables that are not the running task's own."""

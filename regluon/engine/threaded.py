@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from regluon.base import MXNetError
 from regluon.context import Context
 from regluon.engine import threads
-from regluon.engine.engine import Engine, Event, Var, free_frames, raise_all, raise_at_read
+from regluon.engine.engine import Engine, Event, Var, free_frames, raise_all, raise_at_read, use
 from regluon.engine.lane import Lane, Worker
 from regluon.engine.streams import Stream, find
 from regluon.engine.task import Follower, Gate, Task
@@ -237,6 +237,13 @@ class ThreadedEngine(Engine):
         with self._lock:
             self._go(worker.task.release_early(var))
             self._start()
+
+    def held(self, var: Var) -> str:
+        """Say how the task of this worker has `var`."""
+        worker = self._current.worker
+        if worker is None or worker.task is None:
+            return ""
+        return use(worker.task.reads, worker.task.writes, var)
 
     # Waiting
 

@@ -355,19 +355,14 @@ def _queue(
             f"outside autograd.record() (at {user_line()})"
         )
     site = user_line()
-    copies = [copy for array in writes for copy in array.prepare_write(site)]
-
-    def task() -> None:
-        for copy in copies:
-            copy.own_storage()
-        fn()
-
+    for array in writes:
+        array.prepare_write(site)
     parts = [array for array in writes if array.root is not array]  # the rest of a base stays
-    touched = [*reads, *parts, *copies]
+    touched = [*reads, *parts]
     selected.engine.push(
-        task,
+        fn,
         list(dict.fromkeys(var for array in touched for var in (array.root, array))),
-        list(dict.fromkeys(array.root for array in (*writes, *copies))),
+        list(dict.fromkeys(array.root for array in writes)),
         ctx,
         priority=priority,
         kind="compute" if ctx.device_type != "gpu" else "communicate",
