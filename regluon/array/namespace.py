@@ -194,3 +194,15 @@ def bind_methods(family: str) -> None:
             continue
         op = NAMESPACES[family].get(name) or NAMESPACES["nd"][name]
         setattr(cls, name, make_function(op, name, cls))
+    for name in ("add", "subtract", "multiply"):
+        setattr(cls, f"__{name[:3]}__", _operator(NAMESPACES[family][name]))
+
+
+def _operator(op: Op) -> Function:
+    """Return the method of `+`, `-` or `*`, by the shortest way: they are called most of all."""
+    invoke = dispatch.invoke
+
+    def method(self: Handle, other: Any) -> Any:
+        return invoke(op, (self, other), {}, type(self))
+
+    return method

@@ -31,7 +31,7 @@ def computed(
     """
     values: list[Any] = []
     parents: list[Any] = []
-    home = None
+    home: Context | None = None
     bounded = limit < sys.maxsize
     for arg in args:
         if isinstance(arg, Handle):
@@ -58,7 +58,7 @@ def computed(
         result = op.fn(*values, **attrs) if attrs else op.fn(*values)
     except Exception as error:
         raise located(error, op, args, attrs, user_line()) from error
-    if isinstance(result, Tensor) and not parents:
+    if not parents and type(result) is Tensor:
         return cls(result, home)
     outputs = _outputs(result, args, cls, home, tuple(parents))
     return outputs if len(outputs) > 1 or op.listed else outputs[0]
