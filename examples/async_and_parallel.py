@@ -51,8 +51,7 @@ def overlap(trace: Path, name: str) -> float:
     events = json.loads(trace.read_text())["traceEvents"]
     spans = sorted((e["ts"], e["ts"] + e["dur"]) for e in events if e["name"] == name)
     shared = sum(
-        max(0.0, min(first[1], second[1]) - second[0])
-        for first, second in pairwise(spans)
+        max(0.0, min(first[1], second[1]) - second[0]) for first, second in pairwise(spans)
     )
     return 2 * shared / sum(end - begin for begin, end in spans)
 

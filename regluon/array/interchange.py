@@ -27,9 +27,7 @@ _SUFFIXES = (".safetensors", ".npz", ".npy")
 
 def make(source: Any, ctx: Context | None, dtype: Any, cls: type[A]) -> A:
     """Return a new array of class `cls` with a copy of `source`, any array or nested list."""
-    ctx = checked_context(ctx) or (
-        source._ctx if isinstance(source, Handle) else current_context()
-    )
+    ctx = checked_context(ctx) or (source._ctx if isinstance(source, Handle) else current_context())
     wanted = None if dtype is None else torch_dtype(dtype)
     if isinstance(source, Handle):
         dispatch.wait(source)

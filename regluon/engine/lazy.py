@@ -79,7 +79,9 @@ class LazyEngine(Engine):
     def held(self, var: Var) -> str:
         """Say how the running task has `var`."""
         with self._turn:
-            return use(self._running[-1].reads, self._running[-1].writes, var) if self._running else ""
+            return (
+                use(self._running[-1].reads, self._running[-1].writes, var) if self._running else ""
+            )
 
     def _settle(self, reads: Sequence[Var], writes: Sequence[Var]) -> None:
         """Run what is pending on those of these variables that are not the running task's own."""
