@@ -275,11 +275,11 @@ class Handle(Var):
         for copy in copies:
             near = [copy, self] if copy is not self else [self, *others]
             ordered = engine.ordered and copy._graph is not None
-            if not (copy.readers or ordered) and all(array.settled() for array in near):
-                if copy.value().numel() <= engine.small:
-                    copy.own_storage()
-                    continue
-            engine.push(copy.own_storage, near, [copy], copy._ctx, label=("copy", site))
+            free = not (copy.readers or ordered) and all(array.settled() for array in near)
+            if free and copy.value().numel() <= engine.small:
+                copy.own_storage()
+            else:
+                engine.push(copy.own_storage, near, [copy], copy._ctx, label=("copy", site))
         return copies
 
     def own_storage(self) -> None:
