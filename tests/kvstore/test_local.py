@@ -243,6 +243,20 @@ def test_keys_that_come_one_by_one_are_spread_too(store):
     assert lanes == [f"cpu({place})" for place in (0, 0, 1, 1, 2, 2)]
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["local", "device"])
+def test_local_adds_up_on_the_cpu_and_device_on_the_gpu(name):
+    gpu = mx.gpu(0)
+    kv = mx.kv.create(name)
+    kv.init("w", mx.nd.zeros((2,)))
+    kv.set_optimizer(mx.optimizer.SGD(learning_rate=1.0, momentum=0.5))
+    outs = [mx.nd.zeros((2,), ctx=gpu), mx.nd.zeros((2,))]
+    for wanted in (-3, -7.5):
+        kv.pushpull("w", [mx.nd.ones((2,), ctx=gpu), mx.nd.ones((2,), ctx=gpu) * 2], out=outs)
+        assert values(outs) == [wanted, wanted]
+    assert kv._values["w"].context is (gpu if name == "device" else mx.cpu(0))
+
+
 def test_states_stay_with_their_keys_when_a_store_is_loaded_before_its_first_push(tmp_path):
     path = tmp_path / "states"
     for turn in range(2):
