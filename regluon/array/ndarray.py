@@ -143,7 +143,7 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
         [1.0, 1.0]
         """
         dispatch.wait(self)
-        if dispatch.selected.engine.held(self.root):
+        if selected.engine.held(self.root):
             self.prepare_write("")
         else:
             for array in self.root.part(user_line()):
