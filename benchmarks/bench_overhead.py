@@ -18,12 +18,12 @@ torch's better format and to MXNet's:
 The ResNet-18 ratios are four runs of 3 to 7 rounds each, with little else on the machine. Before a
 relu after a batch norm or a residual sum reused that memory they were 1.06 and 1.10.
 
-The expressions of `expressions.py`, fastest of 300 rounds on 2026-11-23 while others used all of
+The expressions of `expressions.py`, fastest of 300 rounds on 2026-11-22 while others used all of
 the machine, which medians do not survive; goals: at most 2 and at most 0.6:
 
     x[3]  1.94  0.41    x[1:3]  1.84  0.39    x[:, 1]       1.90  0.02    x[indices]      1.96  0.02
     dot   1.97  0.17    x += y  1.87  0.06    row + column  1.83  0.16    x.mean(axis=1)  1.50  0.31
-    x.sum()  2.29  0.23    a record and the backward of 10 operators  2.16  0.60 as a median
+    x.sum()  2.29  0.23    a record and the backward of 10 operators  2.16  0.25-0.60 as medians
 
 A sum over everything has shape (1,) in nd, which costs torch a second kernel.
 """
