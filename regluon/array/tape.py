@@ -50,8 +50,8 @@ def adopt(array: Handle, leaf: Tensor, grad: Handle | None, req: str) -> None:
             taken, owner.active = owner.active, None
             _deliver(owner, _own(tensor.grad, taken))
             tensor.grad = None
-            if owner.grad is not None:
-                selected.engine.complete(owner.grad.root)
+            if owner.grad is not None and owner.grad._view is None:  # a view is but a part
+                selected.engine.complete(owner.grad)
 
     leaf.register_post_accumulate_grad_hook(finished)
 
