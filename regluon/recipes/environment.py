@@ -65,7 +65,7 @@ def extras() -> dict[str, str]:
 
 def variables() -> dict[str, str]:
     """Return the environment variables of regluon with their values."""
-    return {variable.name: env(variable.name) for variable in ENVIRONMENT}
+    return {variable.name: env(variable.name) or "not set" for variable in ENVIRONMENT}
 
 
 def everything() -> dict[str, dict[str, str]]:
