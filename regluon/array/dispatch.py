@@ -73,12 +73,16 @@ def invoke(
     return _Call(op, args, attrs, cls, ctx, out, priority).issue()
 
 
+_WHOLE = ((("slice", None, None, None),), (Ellipsis,))
+"""Keys of `x[:] = value`, which writes all of an array."""
+
+
 class _Call:
     """One call of an operator on its way through the door, when the short way does not fit."""
 
     __slots__ = (
-        "args", "arrays", "attrs", "cls", "ctx", "graph",
-        "key", "listed", "op", "out", "place", "priority", "recorded", "site", "specs", "written",
+        "args", "arrays", "attrs", "cls", "ctx", "graph", "key", "listed", "needed", "op",
+        "out", "place", "priority", "recorded", "replaced", "site", "specs", "written",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +120,10 @@ class _Call:
         if any(array._ctx is not self.ctx for array in self.out):
             raise mixed_contexts(op, (*self.args, *self.out))
         self.written = list(dict.fromkeys([*self._mutated(), *self.out]))
+        whole = op.name == "assign" and attrs["key"] in _WHOLE
+        self.needed = self.arrays[1:] if whole else self.arrays
+        targets = self.args[:1] if whole else self.out
+        self.replaced = [t for t in targets if all(t is not array.root for array in self.needed)]
         self.recorded = self._is_recorded()
         self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()
         self.specs: tuple[Spec, ...] | None = None
@@ -184,13 +192,15 @@ class _Call:
         """Run the call now, or queue it with the shapes of its results known."""
         engine = selected.engine
         if engine.inline or self.op.dynamic or self._now(engine):
-            for array in self.arrays:
+            for array in self.needed if engine.inline or self.op.dynamic else ():
                 wait(array)
             self.site = user_line()
             results = engine.run(self._compute, (self.op.title, self.site))
             outputs = self.out or [self.cls(None, self.ctx) for _ in results]
             self._link(outputs)
             self._store(outputs, results)
+            for array in self.replaced:
+                array.error = None
             return self._returned(outputs)
         self.site = user_line()
         outputs = self.out or [self.cls(None, self.ctx, spec) for spec in self._infer()]
@@ -206,7 +216,6 @@ class _Call:
 
         reads = [var for array in self.arrays for var in dict.fromkeys((array.root, array))]
         writes = [array.root for array in self.written]
-        # What is only overwritten recovers from an earlier failure; what is updated does not.
         pure = {id(array) for array in self.out if array._view is None}
         reads += [var for var in writes if id(var) not in pure]
         new = outputs if not self.out else []
@@ -222,6 +231,7 @@ class _Call:
             kind="compute" if source is self.ctx else f"copy from {source}",
             size=sum(math.prod(out.spec.shape) * out.spec.dtype.itemsize for out in new),
             label=label,
+            restores=[] if self.out else self.replaced,
         )
         return self._returned(outputs)
 
@@ -259,6 +269,8 @@ class _Call:
             given["device"] = self.ctx.device
         if self.op.random:
             given["generator"] = random.generator(self.key, self.ctx.device)
+        for array in self.replaced:
+            array.renew()
         values = [value_argument(arg, self.graph) for arg in self.args]
         try:
             if self.op.check is not None:

@@ -282,6 +282,12 @@ class Handle(Var):
                 engine.push(copy.own_storage, near, [copy], copy._ctx, label=("copy", site))
         return copies
 
+    def renew(self) -> None:
+        """Before all of it is overwritten: make room for the values if they were never computed."""
+        if self._data is None and self._view is None and self._graph is None:
+            shape, dtype = self.spec
+            self._data = torch.empty(shape, dtype=dtype, device=self._ctx.device)
+
     def own_storage(self) -> None:
         """Copy the tensor into storage of its own; gradients flow as before."""
         try:

@@ -94,7 +94,7 @@ class Engine(ABC):
     """True where operators that are recorded for gradients must run in program order."""
 
     @abstractmethod
-    def push(
+    def push(  # noqa: PLR0913 - all but four are rare
         self,
         fn: Callable[[], None],
         reads: Sequence[Var],
@@ -105,12 +105,14 @@ class Engine(ABC):
         kind: str = "compute",
         size: int = 0,
         label: tuple[str, str] = ("", ""),
+        restores: Sequence[Var] = (),
     ) -> None:
         """Run `fn` once every variable it reads has been written; larger priorities go first.
 
         `kind` is one of compute, copy, io, communicate: work of different kinds runs at the same
         time. `size` is the number of bytes that its results will take. `label` tells the profiler
-        what it is and which line of the user's program issued it.
+        what it is and which line of the user's program issued it. `restores` are those of the
+        variables it updates that it gives a value even if they have none.
         """
 
     def push_user(
@@ -195,7 +197,7 @@ class NaiveEngine(Engine):
     inline = True
     small = direct = sys.maxsize
 
-    def push(
+    def push(  # noqa: PLR0913 - all but four are rare
         self,
         fn: Callable[[], None],
         reads: Sequence[Var],
@@ -206,11 +208,12 @@ class NaiveEngine(Engine):
         kind: str = "compute",
         size: int = 0,
         label: tuple[str, str] = ("", ""),
+        restores: Sequence[Var] = (),
     ) -> None:
         """Run `fn` now; what it raises reaches the caller directly."""
-        for var in reads:
-            if var.error is not None:
-                raise var.error
+        error = first_error(reads, restores)
+        if error is not None:
+            raise error
         self.run(fn, label)
         for var in writes:
             var.error = None
@@ -222,6 +225,14 @@ class NaiveEngine(Engine):
 
     def wait_all(self) -> None:
         """Everything has run already."""
+
+
+def first_error(reads: Iterable[Var], restores: Sequence[Var]) -> BaseException | None:
+    """Return why a task that reads and restores these cannot run, if so."""
+    for var in reads:
+        if var.error is not None and not (restores and meets(restores, (var,))):
+            return var.error
+    return None
 
 
 def use(reads: Sequence[Var], writes: Sequence[Var], var: Var) -> str:

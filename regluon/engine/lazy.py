@@ -5,13 +5,22 @@ import threading
 from collections.abc import Callable, Sequence
 
 from regluon.context import Context
-from regluon.engine.engine import Engine, Var, free_frames, meets, raise_all, raise_at_read, use
+from regluon.engine.engine import (
+    Engine,
+    Var,
+    first_error,
+    free_frames,
+    meets,
+    raise_all,
+    raise_at_read,
+    use,
+)
 
 
 class Task:
     """A pushed closure and the tasks that must run before it."""
 
-    __slots__ = ("after", "fn", "label", "number", "reads", "writes")
+    __slots__ = ("after", "fn", "label", "number", "reads", "restores", "writes")
 
     def __init__(
         self,
@@ -20,8 +29,10 @@ class Task:
         reads: Sequence[Var],
         writes: Sequence[Var],
         label: tuple[str, str],
+        restores: Sequence[Var],
     ) -> None:
         self.number = number
+        self.restores: tuple[Var, ...] = tuple(restores)
         self.label = label
         self.fn: Callable[[], None] | None = fn
         self.reads: tuple[Var, ...] = tuple(reads)
@@ -49,7 +60,7 @@ class LazyEngine(Engine):
         self._failures: list[BaseException] = []
         self._turn = threading.RLock()  # a task may read values and push tasks itself
 
-    def push(
+    def push(  # noqa: PLR0913 - all but four are rare
         self,
         fn: Callable[[], None],
         reads: Sequence[Var],
@@ -60,6 +71,7 @@ class LazyEngine(Engine):
         kind: str = "compute",
         size: int = 0,
         label: tuple[str, str] = ("", ""),
+        restores: Sequence[Var] = (),
     ) -> None:
         """Keep `fn` with its place in the order of every variable it touches."""
         with self._turn:
@@ -67,7 +79,7 @@ class LazyEngine(Engine):
                 self._settle(reads, writes)
                 fn()  # at once: later tasks on these variables wait for the end of this one
                 return
-            self._keep(Task(next(self._numbers), fn, reads, writes, label))
+            self._keep(Task(next(self._numbers), fn, reads, writes, label, restores))
 
     def _owns(self, variables: Sequence[Var]) -> bool:
         """Say whether the running task reads or writes one of these variables."""
@@ -79,9 +91,8 @@ class LazyEngine(Engine):
     def held(self, var: Var) -> str:
         """Say how the running task has `var`."""
         with self._turn:
-            return (
-                use(self._running[-1].reads, self._running[-1].writes, var) if self._running else ""
-            )
+            task = self._running[-1] if self._running else None
+            return use(task.reads, task.writes, var) if task else ""
 
     def _settle(self, reads: Sequence[Var], writes: Sequence[Var]) -> None:
         """Run what is pending on those of these variables that are not the running task's own."""
@@ -125,7 +136,7 @@ class LazyEngine(Engine):
             if var.error is not None:
                 self._failures = [error for error in self._failures if error is not var.error]
                 raise_at_read(var.error)
-            if self._failures:
+            if self._failures and not self._running:  # a task is not to be told of another one
                 raise_at_read(self._failures.pop(0))
 
     def wait_to_write(self, var: Var) -> None:
@@ -154,7 +165,7 @@ class LazyEngine(Engine):
         if fn is None:
             return
         del self._pending[task.number]
-        error = next((var.error for var in task.reads if var.error is not None), None)
+        error = first_error(task.reads, task.restores)
         if error is None:
             self._running.append(task)
             try:
@@ -166,6 +177,8 @@ class LazyEngine(Engine):
             finally:
                 self._running.pop()
         updated = {id(var) for var in task.reads}
+        for var in task.restores if error is None else ():
+            var.error = None
         for var in task.writes:
             if id(var) not in updated:
                 var.error = error
@@ -174,7 +187,7 @@ class LazyEngine(Engine):
         for var in task.reads:
             if var.readers is not None:
                 var.readers.discard(task)
-        task.reads = task.writes = task.after = ()
+        task.reads = task.writes = task.restores = task.after = ()
 
 
 def _add(tasks: dict[int, Task], task: object) -> None:

@@ -22,7 +22,7 @@ class Task:
 
     __slots__ = (
         "after", "completed", "fn", "followers", "label", "lane",
-        "number", "priority", "pushed", "reads", "size", "writes",
+        "number", "priority", "pushed", "reads", "restores", "size", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -34,6 +34,7 @@ class Task:
         priority: int = 0,
         label: tuple[str, str] = ("", ""),
         size: int = 0,
+        restores: Sequence[Var] = (),
     ) -> None:
         self.number = number
         self.fn: Callable[[], None] | None = fn
@@ -41,6 +42,7 @@ class Task:
         self.writes = writes
         self.priority = priority
         self.label = label
+        self.restores = restores
         self.size = size
         self.after = 0
         self.followers: list[tuple[Var | None, Follower]] = []
@@ -110,6 +112,8 @@ class Task:
         A finished task holds nothing: no array stays alive because of it.
         """
         updated = {id(var) for var in self.reads}
+        for var in self.restores if error is None else ():
+            var.error = None
         for var in self.writes:
             if id(var) not in updated and id(var) not in self.completed:
                 var.error = error
@@ -126,13 +130,13 @@ class Task:
             if follower.after == 0:
                 ready.append(follower)
         self.followers = []
-        self.reads = self.writes = ()
+        self.reads = self.writes = self.restores = ()
         self.fn = None
         return ready
 
     def updates(self) -> bool:
-        """Say whether a failure leaves an array as it was, so that no read tells of it."""
-        read = {id(var) for var in self.reads}
+        """Say whether a failure leaves a good array as it was, so that no read tells of it."""
+        read = {id(var) for var in self.reads if var.error is None}
         return not self.writes or any(id(var) in read for var in self.writes)
 
 

@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from regluon.base import MXNetError
 from regluon.context import Context
 from regluon.engine import threads
-from regluon.engine.engine import Engine, Event, Var, free_frames, raise_all, raise_at_read, use
+from regluon.engine.engine import (
+    Engine,
+    Event,
+    Var,
+    first_error,
+    free_frames,
+    raise_all,
+    raise_at_read,
+    use,
+)
 from regluon.engine.lane import Lane, Worker
 from regluon.engine.streams import Stream, find
 from regluon.engine.task import Follower, Gate, Task
@@ -65,7 +74,7 @@ class ThreadedEngine(Engine):
 
     # Pushing
 
-    def push(
+    def push(  # noqa: PLR0913 - all but four are rare
         self,
         fn: Callable[[], None],
         reads: Sequence[Var],
@@ -76,13 +85,14 @@ class ThreadedEngine(Engine):
         kind: str = "compute",
         size: int = 0,
         label: tuple[str, str] = ("", ""),
+        restores: Sequence[Var] = (),
     ) -> None:
         """Queue `fn` and return; it runs once every variable it reads has been written."""
         worker = self._current.worker
         if worker is not None and worker.owns((*reads, *writes)):
             self._nest(fn, (*reads, *writes))
             return
-        task = Task(next(self._numbers), fn, reads, writes, priority, label, size)
+        task = Task(next(self._numbers), fn, reads, writes, priority, label, size, restores)
         if self.observer is not None:
             task.pushed = time.perf_counter()
         with self._lock:
@@ -196,7 +206,7 @@ class ThreadedEngine(Engine):
     def _run(self, task: Task) -> None:
         observer = self.observer
         begin = 0.0 if observer is None else time.perf_counter()
-        error = next((var.error for var in task.reads if var.error is not None), None)
+        error = first_error(task.reads, task.restores)
         fresh = False
         if error is None:
             try:

@@ -39,6 +39,11 @@ def bad_pick(rows: nd.NDArray) -> nd.NDArray:
     return nd.take(rows, nd.full((200, 200), 999), axis=0)  # the faulty line
 
 
+def bad_rows(rows: nd.NDArray) -> nd.NDArray:
+    """Fail as well, with a result that has the shape of `rows`."""
+    return nd.take(rows, nd.full((200,), 999), axis=0)
+
+
 def test_1_2_a_failed_value_raises_at_every_read_and_so_do_its_siblings() -> None:
     failed = bad_pick(large())
     a, b = nd.split(failed, num_outputs=2, axis=0)
@@ -59,6 +64,53 @@ def test_3_a_failed_array_that_is_overwritten_can_be_read_again() -> None:
             target.asnumpy()
         overwrite(target)
         assert target.asnumpy().min() == 3.0
+
+
+def test_3_an_array_that_never_had_a_value_gets_one_when_all_of_it_is_written() -> None:
+    for overwrite in (
+        lambda array: array.__setitem__(slice(None), 3.0),
+        lambda array: array.__setitem__(Ellipsis, large(3.0)),
+        lambda array: nd.full(array.shape, 3.0, out=array),
+        lambda array: large(3.0).copyto(array),
+    ):
+        failed = bad_rows(large())
+        copy = failed.T
+        overwrite(failed)
+        with pytest.raises(mx.MXNetError, match="999"):
+            copy.asnumpy()
+        assert failed.asnumpy().min() == 3.0
+        assert failed.asnumpy().max() == 3.0
+        part = bad_rows(large())
+        part[:100] = 3.0
+        with pytest.raises(mx.MXNetError, match="999"):
+            part.asnumpy()
+
+
+def test_3_an_array_that_a_failed_value_is_assigned_to_keeps_its_own() -> None:
+    weight = large(2.0)
+    weight[:] = weight - bad_rows(weight)
+    with pytest.raises(mx.MXNetError, match="999"):
+        weight.wait_to_read()
+    assert weight.asnumpy().min() == 2.0
+
+
+def test_a_function_of_the_user_is_not_told_of_another_failure() -> None:
+    weight, other, seen = large(2.0), large(1.0), []
+    weight += bad_rows(weight)
+    mx.engine.push(lambda: seen.append(other.asnumpy().max()), [other], [])
+    with pytest.raises(mx.MXNetError, match="999"):
+        nd.waitall()
+    assert seen == [1.0]
+
+
+def test_a_small_operator_on_finished_arrays_is_not_told_of_another_failure() -> None:
+    weight, small = large(2.0), nd.ones((3,))
+    weight += bad_rows(weight)
+    mx.engine.get().finish()
+    small[0:1] = 5
+    with pytest.raises(mx.MXNetError, match="999"):
+        nd.waitall()
+    assert small.asnumpy().tolist() == [5, 1, 1]
 
 
 def test_4_the_message_names_the_line_that_issued_the_operator_and_the_one_that_read_it() -> None:
