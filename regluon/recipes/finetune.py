@@ -24,7 +24,7 @@ from regluon.recipes.job import Job, find_context, make_job
 from regluon.recipes.journal import Journal, events
 from regluon.recipes.keeper import Keeper
 from regluon.recipes.labels_curve import Steps
-from regluon.recipes.loop import DivergedError, Evaluation, State, evaluate, fit
+from regluon.recipes.loop import DivergedError, Evaluation, State, evaluate, fit, repeatable
 from regluon.recipes.model_file import write_model
 from regluon.recipes.pictures import check
 from regluon.recipes.record import LabelPoint, RunRecord
@@ -68,6 +68,7 @@ class Result:
         return self.evaluation.accuracy
 
 
+@repeatable()
 def run(settings: FinetuneSettings, display: Display | None = None) -> Result:
     """Fine-tune a network on a folder of pictures and write the run folder; see the settings.
 

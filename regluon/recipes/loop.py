@@ -3,15 +3,17 @@
 import dataclasses
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as onp
 import numpy.typing as npt
 
-from regluon import autograd, gluon, nd
+from regluon import autograd, engine, gluon, nd
 from regluon.base import MXNetError
+from regluon.engine.selection import selected
 from regluon.recipes.record import Epoch
 
 
@@ -139,6 +141,23 @@ class Watcher:
 
 
 LOSS = gluon.loss.SoftmaxCrossEntropyLoss()
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Let the body of a `with`, or a decorated function, give the same bits every time.
+
+    It runs in the engine's deterministic mode, so that a run that is resumed, even under another
+    engine, ends with the weights of one that never stopped.
+    """
+    already = selected.threads > 0
+    if not already:
+        engine.set_deterministic(True)
+    try:
+        yield
+    finally:
+        if not already:
+            engine.set_deterministic(False)
 
 
 def fit(

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from regluon import engine
 from regluon.recipes import demo
 from regluon.recipes.display import Lines
 from regluon.recipes.loop import State
@@ -40,6 +41,7 @@ def test_the_demo_compares_four_ways(tmp_path, full):
     page = result.report.read_text()
     for words in ("smoke demo", "one CC0 photo", "from scratch", "raw pixels", "test accuracy"):
         assert words in page
+    assert "asynchronous engine" in page
     table = [line for line in lines if line.startswith(tuple(demo.WAYS))]
     assert len(table) == 4
     assert str(result.report) in lines[-1]
@@ -51,6 +53,26 @@ def test_the_demo_compares_four_ways(tmp_path, full):
 def test_steps_to_the_target_are_counted_at_the_end_of_epochs():
     assert attempt(0.9, 0.96, 0.94).steps_to_target == 12
     assert attempt(0.9, 0.94).steps_to_target is None
+
+
+def test_the_engines_take_turns_and_are_compared_without_the_first_epochs(monkeypatch):
+    seen = []
+
+    def tried(task, name, watcher):
+        for epoch in (1, 2, 3, 4):
+            watcher.epoch_begun(State(epoch=epoch), 10)
+            seen.append(engine.get().name)
+        speeds = zip((1.0, 20.0, 30.0, 22.0), range(1, 5), strict=True)
+        return demo.Attempt([Epoch(i, 1, 0.5, 1, 0.5, speed) for speed, i in speeds], 6)
+
+    monkeypatch.setattr(demo, "attempt", tried)
+    before = engine.get().name
+    best = demo.best_from_scratch(demo.DemoSettings().training(0), Lines(print))
+    assert engine.get().name == before
+    assert seen == ["NaiveEngine", "ThreadedEngine"] * 6
+    assert demo.engine_speed([best], "ThreadedEngine") == 21
+    assert demo.engine_speed([best], "NaiveEngine") == 30
+    assert demo.engine_speed([attempt(0.5)], "NaiveEngine") is None
 
 
 def test_a_contender_is_the_mean_over_the_seeds_with_its_spread():

@@ -8,6 +8,7 @@ import signal
 import numpy as onp
 import pytest
 
+from regluon import engine
 from regluon.array.atomic import SaveError, Sink
 from regluon.base import ImageError, MXNetError, optional
 from regluon.recipes import FinetuneSettings, finetune
@@ -28,6 +29,19 @@ def known_network():
 @pytest.fixture
 def data(tmp_path):
     return write_pictures(tmp_path / "photos")
+
+
+class Press(Display):
+    """Sends a signal, by default that of Ctrl-C, in the third step."""
+
+    def __init__(self, number=signal.SIGINT):
+        super().__init__()
+        self.number, self.steps = number, 0
+
+    def advance(self, count, note=""):
+        self.steps += bool(note)
+        if self.steps == 3 and note:
+            os.kill(os.getpid(), self.number)
 
 
 def snapshot(folder):
@@ -66,6 +80,25 @@ def test_the_same_settings_give_the_same_bits_whatever_the_workers(tmp_path, dat
     for name, workers in (("a", 0), ("b", 2)):
         finetune.run(tiny_settings(data, tmp_path / name, workers=workers))
     assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
+
+
+def test_the_bits_are_the_same_under_every_engine(tmp_path, data):
+    """A run that is stopped under one engine goes on under another."""
+    for name in ("NaiveEngine", "ThreadedEngine"):
+        before = engine.set_type(name)
+        finetune.run(tiny_settings(data, tmp_path / name, checkpoint_every=100))
+        with pytest.raises(Interrupted):
+            finetune.run(tiny_settings(data, tmp_path / f"{name} stopped"), Press())
+        engine.set_type(before)
+    for name in ("NaiveEngine", "ThreadedEngine"):
+        before = engine.set_type(name)
+        other = "ThreadedEngine" if name == "NaiveEngine" else "NaiveEngine"
+        finetune.run(tiny_settings(data, tmp_path / f"{other} stopped", resume=True))
+        engine.set_type(before)
+    folders = [path for path in tmp_path.iterdir() if "Engine" in path.name]
+    assert len(folders) == 4
+    assert all(snapshot(folder) == snapshot(folders[0]) for folder in folders)
+    assert not engine.set_deterministic(False)
 
 
 def test_the_labels_curve_has_a_point_for_each_number_and_one_for_all(tmp_path):
@@ -262,16 +295,8 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run_goes_on_later(tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_asked_to_stop_saves_its_state_and_goes_on_later(tmp_path, data, number):
-    class Press(Display):
-        steps = 0
-
-        def advance(self, count, note=""):
-            self.steps += bool(note)
-            if self.steps == 3 and note:
-                os.kill(os.getpid(), number)
-
     with pytest.raises(Interrupted, match="stopped after step 3; everything is saved"):
-        finetune.run(tiny_settings(data, tmp_path / "run", checkpoint_every=100), Press())
+        finetune.run(tiny_settings(data, tmp_path / "run", checkpoint_every=100), Press(number))
     state = json.loads((tmp_path / "run/checkpoint/state.json").read_text())["state"]
     assert (state["step"], state["epoch"], state["batch"]) == (3, 1, 3)
     finetune.run(tiny_settings(data, tmp_path / "run", resume=True))
