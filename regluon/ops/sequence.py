@@ -115,7 +115,6 @@ def sequence_mask(
     nd="SequenceLast",
     symbol="SequenceLast",
     differentiable="data",
-    view="lazy copy",
     check=_check_some,
 )
 def sequence_last(
@@ -131,7 +130,7 @@ def sequence_last(
     """
     _check_shapes(data, sequence_length, use_sequence_length, axis)
     if sequence_length is None:
-        return data.select(axis, -1)
+        return data.select(axis, -1).clone()
     batch = torch.arange(data.shape[1 - axis], device=data.device)
     return data.movedim(axis, 0)[sequence_length.long() - 1, batch]
 

@@ -21,7 +21,7 @@ def test_reshape_to_another_size_names_both_shapes():
 
 
 def test_an_integer_division_by_zero_is_an_error_and_not_a_crash():
-    with pytest.raises(MXNetError, match=r"(?i)zerodivision|division by zero"):
+    with pytest.raises(MXNetError, match="whole number is divided by zero"):
         (nd.array([1], dtype="int32") / 0).wait_to_read()
 
 
