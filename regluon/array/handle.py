@@ -241,7 +241,7 @@ class Handle(Var):
         held = selected.engine.held(root)
         if held:
             for array in root._sharing() if held == "write" else ():
-                if array.writer is None:
+                if array._data is not None or array._graph is not None:
                     array.own_storage()
             return
         root.version += 1

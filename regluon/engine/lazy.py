@@ -122,7 +122,7 @@ class LazyEngine(Engine):
             var.writer = task
             var.readers = None
         self._pending[task.number] = task
-        if len(self._pending) > self.limit:
+        if len(self._pending) > self.limit and not self._running:  # they may need its end
             oldest = list(itertools.islice(self._pending.values(), self.limit // 2))
             for old in oldest:
                 self._run(old)

@@ -112,3 +112,17 @@ def test_a_thread_waits_while_another_one_runs_what_it_reads():
     engine.wait_for_var(cell)
     assert cell.value == 7
     reader.join()
+
+
+def test_a_task_that_pushes_much_does_not_run_what_waits_for_its_end() -> None:
+    engine, x, seen = LazyEngine(limit=4), Cell(0), []
+
+    def write() -> None:
+        for _ in range(5):
+            engine.push(lambda: None, [], [Var()], cpu())
+        x.value = 1
+
+    engine.push(write, [], [x], cpu())
+    engine.push(lambda: seen.append(x.value), [x], [], cpu())
+    engine.wait_all()
+    assert seen == [1]
