@@ -1,7 +1,5 @@
 """Errors at the door: what failed, on which shapes, at which line of the user's program."""
 
-import functools
-import inspect
 import itertools
 import re
 from collections.abc import Sequence
@@ -96,16 +94,8 @@ def _not_given(op: Op, args: Sequence[Any]) -> DTypeError | None:
         return None
     names = (*op.arrays, *itertools.repeat(op.arrays[-1], len(args) - len(op.arrays)))
     empty = (name for name, arg in zip(names, args, strict=False) if arg is None)
-    needed = [name for name in empty if name not in _optional(op)]
+    needed = [name for name in empty if name not in op.optional]
     return DTypeError(f"{op.title} needs an array as {needed[0]!r}, not None") if needed else None
-
-
-@functools.cache
-def _optional(op: Op) -> frozenset[str]:
-    """Return the array parameters that may be None."""
-    known = inspect.signature(op.fn).parameters
-    kinds = {name: inspect.formatannotation(known[name].annotation) for name in op.arrays}
-    return frozenset(name for name, kind in kinds.items() if "None" in kind)
 
 
 def _explained(error: Exception) -> tuple[type[MXNetError], str]:

@@ -51,6 +51,7 @@ class Op:
     check: Callable[..., None] | None  # value checks made on the device before the kernel
     doc: str
     instead: tuple[str, Any, str] | None = None  # attribute, value, and who takes over
+    optional: frozenset[str] = field(init=False)  # the array parameters that may be None
     title: str = field(init=False)  # what messages and the profiler call it
     plain: bool = field(init=False)  # a call needs nothing but arrays and attributes
     smooth: bool = field(init=False)  # and gradients may flow through all of the arrays
@@ -59,6 +60,10 @@ class Op:
     def __post_init__(self) -> None:
         title = next((names[0] for names in self.names.values() if names), self.name)
         object.__setattr__(self, "title", title)
+        known = inspect.signature(self.fn).parameters
+        kinds = {name: inspect.formatannotation(known[name].annotation) for name in self.arrays}
+        optional = frozenset(name for name, kind in kinds.items() if "None" in kind)
+        object.__setattr__(self, "optional", optional)
         special = self.mutates or self.view or self.random or self.training or self.creates
         object.__setattr__(self, "plain", not (special or self.dynamic or self.check))
         object.__setattr__(self, "smooth", self.plain and self.differentiable == self.arrays)
