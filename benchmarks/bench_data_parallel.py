@@ -1,6 +1,6 @@
 """ResNet-18 training on two contexts of one machine, against one context, with the same batch.
 
-    python benchmarks/bench_data_parallel.py [--rounds 9] [--batch 32] [--size 96]
+    python benchmarks/bench_data_parallel.py [--rounds 7] [--batch 64] [--size 96]
 
 Variants, interleaved in one run, medians of the time of one training step:
     two contexts            cpu(0) and cpu(1), half of the batch and one core each
@@ -60,8 +60,8 @@ def on_threads(step: Callable[[], object], threads: int) -> Callable[[], float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--size", type=int, default=96, help="height and width of the pictures")
     args = parser.parse_args()
     mx.engine.set_type("ThreadedEngine")
