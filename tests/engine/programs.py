@@ -1,7 +1,10 @@
-"""Random programs of reads and writes whose result is known: run by every engine's test."""
+"""Random programs of reads and writes whose result is known: run by the tests of all engines."""
 
 import random
 
+import numpy as onp
+
+import regluon as mx
 from regluon.context import cpu
 from regluon.engine import Var
 from regluon.engine.engine import Engine
@@ -47,3 +50,33 @@ def run_random_program(engine: Engine, seed: int, *, peek: bool, steps: int = 30
             engine.wait_for_var(cells[chosen])
     engine.wait_all()
     return [cell.value for cell in cells]
+
+
+def run_array_program(seed: int, *, steps: int = 25) -> list[list[list[float]]]:
+    """Run a random program on arrays of two sizes with the engine in use; return their values."""
+    rng = random.Random(seed)
+    arrays = [
+        mx.nd.array(onp.full((size, size), place), ctx=cpu(place % 2))
+        for place in range(6)
+        for size in (2, 5)
+    ]
+    for step in range(steps):
+        target = rng.randrange(12)
+        a, b = (arrays[(target + 4 * rng.randrange(3)) % 12] for _ in range(2))
+        kind = rng.randrange(7)
+        if kind == 0:
+            arrays[target][:] = (a * 3 + b) % 251
+        elif kind == 1:
+            arrays[target] += a % 7
+        elif kind == 2:
+            arrays[target][rng.randrange(2)] = step
+        elif kind == 3:
+            arrays[target] = a.T
+        elif kind == 4:
+            arrays[target] = a[0 : a.shape[0]]
+        elif kind == 5:
+            mx.nd.maximum(a, b, out=arrays[target])
+        else:
+            other = rng.randrange(6) * 2 + target % 2
+            arrays[other] = a.as_in_context(cpu(other // 2 % 2)) * 1
+    return [array.asnumpy().tolist() for array in arrays]

@@ -1,6 +1,7 @@
 """ThreadedEngine: the same numbers as NaiveEngine whatever runs at the same time, and no leak."""
 
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -9,8 +10,9 @@ import pytest
 
 from regluon.base import MXNetError
 from regluon.context import cpu
-from regluon.engine import NaiveEngine, ThreadedEngine, Var
-from tests.engine.programs import Cell, run_random_program
+from regluon.engine import Engine, NaiveEngine, ThreadedEngine, Var
+from regluon.engine.selection import selected
+from tests.engine.programs import Cell, run_array_program, run_random_program
 
 
 def engines() -> list[ThreadedEngine]:
@@ -42,6 +44,41 @@ def test_ten_thousand_random_workloads(seed: int) -> None:
         chosen = engine if number % 2 else ordered
         assert run_random_program(chosen, program, peek=number % 3 == 0, steps=30) == want
     engine.stop()
+    ordered.stop()
+
+
+INLINE = {"by size": 10, "nothing": -1, "everything": sys.maxsize}
+
+
+def run_on_arrays(engine: Engine, seed: int, inline: int) -> list[list[list[float]]]:
+    """Run a random program on arrays, those of up to `inline` elements on the caller's thread."""
+    engine.small = engine.direct = inline
+    previous, selected.engine = selected.engine, engine
+    try:
+        return run_array_program(seed)
+    finally:
+        selected.engine = previous
+
+
+@pytest.mark.parametrize("inline", INLINE)
+def test_random_programs_on_arrays_are_equal_bit_by_bit(inline: str) -> None:
+    engines = [ThreadedEngine(cores=4), ThreadedEngine(cores=3, fixed=1)]
+    for seed in range(60):
+        want = run_on_arrays(NaiveEngine(), seed, sys.maxsize)
+        assert run_on_arrays(engines[seed % 2], seed, INLINE[inline]) == want
+    for engine in engines:
+        engine.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_ten_thousand_random_programs_on_arrays(seed: int) -> None:
+    serial, ordered = NaiveEngine(), ThreadedEngine(cores=4, fixed=1)
+    for number in range(10_000):
+        program = seed * 10_000 + number
+        want = run_on_arrays(serial, program, sys.maxsize)
+        for inline in ("by size", "nothing"):
+            assert run_on_arrays(ordered, program, INLINE[inline]) == want
     ordered.stop()
 
 
