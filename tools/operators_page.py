@@ -161,7 +161,8 @@ def _file(space: str, name: str, value: Any) -> str:
     code = getattr(found, "__code__", None)
     module = inspect.getmodule(found) if code else None
     path = Path(module.__file__ or "") if module else Path()
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
+    ours = path.is_relative_to(ROOT / "regluon") and path.name != "__init__.py"
+    return path.relative_to(ROOT).as_posix() if ours else ""
 
 
 def operators_page() -> str:
