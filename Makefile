@@ -46,10 +46,12 @@ test: setup
 
 # --- for developers ---
 
-# The grid of operators and modes runs whole under NaiveEngine; a tenth of it suffices here, and
-# `make check-all` runs all of it on both engines.
+# The operators' samples run whole under NaiveEngine; a tenth of them suffices here, and the folders
+# that choose their engines themselves have nothing to add. `make check-all` runs all of it.
 test-lazy: setup
-	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) --share 10
+	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) --share 10 \
+		--ignore tests/engine --ignore tests/programs --ignore tests/test_profiler.py \
+		--ignore tests/test_layout.py
 
 fmt: setup
 	$(BIN)/python tools/gen_stubs.py
@@ -79,6 +81,7 @@ check: lint types stubs test test-lazy examples
 check-all: lint types stubs examples
 	$(PYTEST) -m ""
 	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) -m ""
+	MXNET_ENGINE_TYPE=ThreadedEngine $(PYTEST) -m ""
 	$(BIN)/regluon demo --full
 
 clean:
