@@ -125,24 +125,28 @@ def growth(counts: list[Census]) -> list[str]:
 
 
 class Watchdog:
-    """Ends the process, with the stacks of all threads, when a batch takes too long."""
+    """Ends the process, with the stacks of all threads, when a batch takes too long; 0: never."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.what = ""
-        self.before = signal.signal(signal.SIGALRM, self._hang)
+        if seconds:
+            signal.signal(signal.SIGALRM, self._hang)
 
     def expect(self, what: str) -> None:
         """A batch begins; the one before it is over."""
         self.what = what
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
-        faulthandler.dump_traceback_later(self.seconds + 30, exit=True)  # if Python itself stands
+        if self.seconds:
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+            faulthandler.dump_traceback_later(
+                self.seconds + 30, exit=True
+            )  # if Python itself stands
 
     def stop(self) -> None:
         """Leave the process in peace."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self.before)
-        faulthandler.cancel_dump_traceback_later()
+        if self.seconds:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.cancel_dump_traceback_later()
 
     def _hang(self, *_: Any) -> None:
         print(f"HANG in {self.what}", file=sys.stderr, flush=True)

@@ -52,7 +52,7 @@ def run_random_program(engine: Engine, seed: int, *, peek: bool, steps: int = 30
     return [cell.value for cell in cells]
 
 
-def run_array_program(seed: int, *, steps: int = 25) -> list[list[list[float]]]:
+def run_array_program(seed: int, steps: int) -> list[list[list[float]]]:
     """Run a random program on arrays of two sizes with the engine in use; return their values."""
     rng = random.Random(seed)
     arrays = [

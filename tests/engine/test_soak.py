@@ -9,7 +9,7 @@ from tools.soak_engine import MODES, Census, Soak, growth
 
 
 def soak(seed: int, seconds: float, batches: int) -> None:
-    run = Soak(seed, patience=240, log=lambda line: None)
+    run = Soak(seed, patience=0, log=lambda line: None)  # pytest has a watchdog of its own
     good = run.run(seconds, batches, every=10)
     assert good, "\n".join([*run.wrong, run.summary()])
     assert run.counted["failing steps"] > 0
@@ -19,13 +19,13 @@ def soak(seed: int, seconds: float, batches: int) -> None:
 
 
 def test_every_engine_and_setting_gives_the_right_values_whatever_fails() -> None:
-    soak(7, seconds=240, batches=2 * len(MODES))
+    soak(7, seconds=50, batches=2 * len(MODES))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [11, 12])
-def test_two_minutes_of_random_programs_leave_nothing_behind(seed: int) -> None:
-    soak(seed, seconds=120, batches=1_000_000)
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_many_random_programs_leave_nothing_behind(seed: int) -> None:
+    soak(seed, seconds=35, batches=1_000_000)
 
 
 def test_what_grows_is_told() -> None:
