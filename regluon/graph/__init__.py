@@ -1,0 +1,1 @@
+"""Programs as data: what a block computes, traced to torch's own operators, changed and compiled."""

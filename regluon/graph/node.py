@@ -1,0 +1,247 @@
+"""Graph, Node and Value: a straight-line program over tensors as data, and how it is printed."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from regluon.base import MXNetError
+
+
+class Meta(NamedTuple):
+    """What is known of a tensor without its values.
+
+    Values with the same `storage` number may share memory; 0 stands for memory of its own.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    stride: tuple[int, ...]
+    device: torch.device
+    storage: int = 0
+
+
+class Value:
+    """One result of a node, or one input of a graph: told apart by identity.
+
+    `meta` is None for what is no tensor, such as a random generator.
+    """
+
+    __slots__ = ("meta", "name")
+
+    def __init__(self, name: str, meta: Meta | None = None) -> None:
+        self.name = name
+        self.meta = meta
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Site(NamedTuple):
+    """Where a node comes from: the user's line, and the block inside the one that was compiled."""
+
+    line: str = ""
+    block: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One call: `outputs = target(*args, **kwargs)`.
+
+    `target` is an operator of torch (`torch._ops.OpOverload`) or, where `opaque`, any function of
+    tensors. Values stand in the arguments themselves and inside lists and tuples. `outputs` has one
+    entry per result, None for a result that is no tensor or that nobody can name. A target that
+    writes its argument in place has that same Value among its outputs.
+    """
+
+    target: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    outputs: tuple[Value | None, ...] = ()
+    site: Site = Site()
+
+    @property
+    def opaque(self) -> bool:
+        """Whether nothing is known of the target: it is Python, and may write what it is given."""
+        return not isinstance(self.target, torch._ops.OpOverload)
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values among the arguments, in order, once for each place."""
+        return tuple(values_in((self.args, self.kwargs)))
+
+    @property
+    def title(self) -> str:
+        """The name of the target, such as `aten.addmm.default`."""
+        name = str(self.target) if not self.opaque else getattr(self.target, "__name__", "function")
+        return name
+
+    def written(self) -> tuple[Value, ...]:
+        """Return the arguments that the target writes in place."""
+        if self.opaque:
+            return self.inputs
+        found: list[Value] = []
+        for place, argument in enumerate(self.target._schema.arguments):  # type: ignore[attr-defined]
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                given = self.args[place] if place < len(self.args) else None
+                found += values_in(self.kwargs.get(argument.name, given))
+        if self.title in _WRITES_UNDECLARED:
+            found += values_in(self.args[3:5])
+        return tuple(found)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the result is random, so that two equal calls differ."""
+        return not self.opaque and torch.Tag.nondeterministic_seeded in self.target.tags  # type: ignore[attr-defined]
+
+
+# Running mean and variance are written, though the schema does not say so.
+_WRITES_UNDECLARED = frozenset(
+    f"aten.{name}.default"
+    for name in ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A program: inputs, nodes in the order in which they run, and outputs.
+
+    `fixed` are inputs that rarely change between calls, such as parameters: what depends on them
+    alone may be computed once. `constants` are tensors that belong to the program. An output is a
+    Value, or None where there is no result.
+    """
+
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Value | None, ...]
+    fixed: frozenset[Value] = frozenset()
+    constants: dict[Value, Tensor] = field(default_factory=dict)
+
+    def with_nodes(
+        self, nodes: Iterable[Node], outputs: Iterable[Value | None] | None = None
+    ) -> "Graph":
+        """Return the graph with other nodes, and constants that are still used."""
+        kept = tuple(nodes)
+        ends = self.outputs if outputs is None else tuple(outputs)
+        used = {value for node in kept for value in node.inputs} | {v for v in ends if v}
+        constants = {value: t for value, t in self.constants.items() if value in used}
+        return replace(self, nodes=kept, outputs=ends, constants=constants)
+
+    def check(self) -> None:
+        """Raise unless every value is defined before it is used, and defined once."""
+        known = set(self.inputs) | set(self.constants)
+        for place, node in enumerate(self.nodes):
+            for value in node.inputs:
+                if value not in known:
+                    raise MXNetError(f"node {place}, {node.title}, uses {value} before it exists")
+            written = set(node.inputs)
+            for output in node.outputs:
+                if output is not None and output in known and output not in written:
+                    raise MXNetError(f"node {place}, {node.title}, defines {output} again")
+                if output is not None:
+                    known.add(output)
+        for output in self.outputs:
+            if output is not None and output not in known:
+                raise MXNetError(f"the output {output} is never computed")
+
+    def last_uses(self) -> dict[Value, int]:
+        """Return for every value the place of the last node that uses or makes it.
+
+        Outputs, inputs and constants live on: they are not in the table.
+        """
+        places: dict[Value, int] = {}
+        for place, node in enumerate(self.nodes):
+            for value in (*node.inputs, *node.outputs):
+                if value is not None:
+                    places[value] = place
+        for value in (*self.inputs, *self.constants, *self.outputs):
+            if value is not None:
+                places.pop(value, None)
+        return places
+
+    def __str__(self) -> str:
+        """The program as text, with the user's lines beside it."""
+        lines = [f"inputs {', '.join(map(str, self.inputs))}"]
+        lines += [f"constant {value} {described(value)}" for value in self.constants]
+        width = 0
+        texts = []
+        for node in self.nodes:
+            text = f"{', '.join(map(str, node.outputs)) or '_'} = {call_text(node)}"
+            texts.append(text)
+            width = max(width, min(len(text), 88))
+        for node, text in zip(self.nodes, texts, strict=True):
+            where = " · ".join(part for part in (node.site.block, node.site.line) if part)
+            lines.append(f"{text:<{width}}  # {where}" if where else text)
+        lines.append(f"return {', '.join(map(str, self.outputs))}")
+        return "\n".join(lines)
+
+
+def described(value: Value) -> str:
+    """Return shape and dtype of a value as text, such as `float32(2, 3)`."""
+    if value.meta is None:
+        return ""
+    return f"{str(value.meta.dtype).removeprefix('torch.')}{value.meta.shape}"
+
+
+def call_text(node: Node) -> str:
+    """Return the call of a node as source text."""
+    words = [_text(arg) for arg in node.args]
+    words += [f"{name}={_text(arg)}" for name, arg in node.kwargs.items()]
+    return f"{node.title}({', '.join(words)})"
+
+
+def _text(arg: Any) -> str:
+    if isinstance(arg, (list, tuple)):
+        inside = ", ".join(_text(item) for item in arg)
+        if isinstance(arg, list):
+            return f"[{inside}]"
+        return f"({inside},)" if len(arg) == 1 else f"({inside})"
+    return repr(arg)
+
+
+def values_in(arg: Any) -> Iterator[Value]:
+    """Yield the values inside nested arguments, in order."""
+    if isinstance(arg, Value):
+        yield arg
+    elif isinstance(arg, (list, tuple)):
+        for item in arg:
+            yield from values_in(item)
+    elif isinstance(arg, dict):
+        for item in arg.values():
+            yield from values_in(item)
+
+
+def mapped(arg: Any, change: Callable[[Value], Any]) -> Any:
+    """Return nested arguments with `change` applied to every value."""
+    if isinstance(arg, Value):
+        return change(arg)
+    if isinstance(arg, (list, tuple)):
+        return type(arg)(mapped(item, change) for item in arg)
+    if isinstance(arg, dict):
+        return {name: mapped(item, change) for name, item in arg.items()}
+    return arg
+
+
+def substituted(node: Node, table: dict[Value, Value]) -> Node:
+    """Return the node with other values in the places of some."""
+    if not any(value in table for value in (*node.inputs, *node.outputs)):
+        return node
+
+    def change(value: Value) -> Value:
+        return table.get(value, value)
+
+    return replace(
+        node,
+        args=mapped(node.args, change),
+        kwargs=mapped(node.kwargs, change),
+        outputs=tuple(None if v is None else change(v) for v in node.outputs),
+    )
+
+
+def meta_of(tensor: Tensor, storage: int = 0) -> Meta:
+    """Return what is known of a tensor without its values."""
+    return Meta(
+        tuple(tensor.shape), tensor.dtype, tuple(tensor.stride()), tensor.device, storage
+    )

@@ -1,0 +1,168 @@
+"""Tracing: run functions of tensors once and note every operator of torch they come down to."""
+
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from regluon.base import MXNetError, user_line
+from regluon.graph.node import Graph, Meta, Node, Site, Value, meta_of
+
+
+class ValueRead(MXNetError):
+    """The traced code looked at a value: what it does next would be fixed in the program."""
+
+    def __init__(self, site: Site) -> None:
+        where = " · ".join(part for part in (site.block, site.line) if part)
+        super().__init__(f"the value of an array was read during tracing{where and f' at {where}'}")
+        self.site = site
+
+
+_READS = frozenset(
+    getattr(torch.ops.aten, name).default
+    for name in ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero")
+)
+
+
+class Trace(TorchDispatchMode):
+    """While it is entered, every operator that torch executes on this thread becomes a node.
+
+    It may be entered several times, for the forward pass and later for the backward pass: tensors
+    are known by identity in between. Operators run as they always do, on real tensors; what is seen
+    is below torch's autograd, so that gradients are operators like all others. A tensor that the
+    trace has not seen is a constant of the program.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler, which takes two seconds, to switch it off here."""
+        return False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nodes: list[Node] = []
+        self.constants: dict[Value, Tensor] = {}
+        self.site: Site | None = None  # of the nodes to come; None asks for the user's line
+        self._known: dict[int, tuple[Any, Value]] = {}
+        self._storages: dict[int, int] = {}
+        self._count = 0
+
+    def name(self, thing: Any, prefix: str = "v", value: Value | None = None) -> Value:
+        """Give a tensor (or generator) a value of its own, or return the one it has."""
+        known = self._known.get(id(thing))
+        if known is not None and known[0]() is thing:
+            return known[1]
+        if value is None:
+            self._count += 1
+            value = Value(f"{prefix}{self._count}", self._meta(thing))
+        try:
+            reference = weakref.ref(thing)
+        except TypeError:  # a generator of torch cannot be referred to weakly
+            reference = _Strong(thing)
+        self._known[id(thing)] = (reference, value)
+        return value
+
+    def find(self, thing: Any) -> Value | None:
+        """Return the value of a tensor, or None if the trace has not seen it."""
+        known = self._known.get(id(thing))
+        return known[1] if known is not None and known[0]() is thing else None
+
+    def inputs(self, tensors: Iterable[Tensor], names: Iterable[str]) -> tuple[Value, ...]:
+        """Make tensors inputs of the program, under these names."""
+        return tuple(
+            self.name(tensor, value=Value(name, self._meta(tensor)))
+            for tensor, name in zip(tensors, names, strict=True)
+        )
+
+    def _meta(self, thing: Any) -> Meta | None:
+        if not isinstance(thing, Tensor):
+            return None
+        try:
+            place = thing.untyped_storage()._cdata
+        except (RuntimeError, NotImplementedError):  # without memory of its own kind
+            return meta_of(thing)
+        return meta_of(thing, self._storages.setdefault(place, len(self._storages) + 1))
+
+    def _value(self, tensor: Tensor) -> Value:
+        value = self.find(tensor)
+        if value is None:
+            value = self.name(tensor, "constant")
+            self.constants[value] = tensor.detach()
+        return value
+
+    def _arg(self, arg: Any) -> Any:
+        if isinstance(arg, Tensor):
+            return self._value(arg)
+        if isinstance(arg, (list, tuple)):
+            return [self._arg(item) for item in arg]
+        if isinstance(arg, torch.Generator):
+            return self.find(arg) or arg
+        return arg
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run one operator and note it."""
+        kwargs = kwargs or {}
+        site = self.site if self.site is not None else Site(user_line())
+        if func in _READS:
+            raise ValueRead(site)
+        # Arguments first: an operator in place may be the first to see a tensor.
+        with torch._C._DisableTorchDispatch():
+            noted = tuple(self._arg(arg) for arg in args)
+            named = {name: self._arg(arg) for name, arg in kwargs.items()}
+        result = func(*args, **kwargs)
+        results = result if isinstance(result, (list, tuple)) else (result,)
+        outputs = tuple(self.name(r) if isinstance(r, Tensor) else None for r in _flat(results))
+        self.nodes.append(Node(func, noted, named, outputs, site))
+        return result
+
+    def opaque(self, function: Callable[..., Any], *args: Any, site: Site | None = None) -> None:
+        """Note a call of Python code that returns nothing, such as a check of values, and make it.
+
+        The code runs whenever the program does.
+        """
+        noted = tuple(self._arg(arg) for arg in args)
+        self.nodes.append(Node(function, noted, {}, (), site or self.site or Site()))
+        with torch.utils._python_dispatch._disable_current_modes():
+            function(*args)
+
+    def graph(
+        self,
+        inputs: Sequence[Value],
+        outputs: Sequence[Any],
+        fixed: Iterable[Value] = (),
+        nodes: Sequence[Node] | None = None,
+    ) -> Graph:
+        """Return what was traced so far as a program from `inputs` to the tensors `outputs`."""
+        ends = tuple(None if t is None else self._value(t) for t in outputs)
+        graph = Graph(
+            tuple(inputs), tuple(nodes or self.nodes), ends, frozenset(fixed), self.constants
+        )
+        return graph.with_nodes(graph.nodes)
+
+
+class _Strong:
+    """Stands for a weak reference to what has none."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __call__(self) -> Any:
+        return self.thing
+
+
+def _flat(results: Iterable[Any]) -> Iterable[Any]:
+    for result in results:
+        if isinstance(result, (list, tuple)):
+            yield from _flat(result)
+        else:
+            yield result
