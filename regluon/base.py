@@ -106,6 +106,7 @@ class EnvVar:
 
 
 ENVIRONMENT = (
+    EnvVar("CXX", "", "the C++ compiler; g++ or clang++, whichever is there, unless set"),
     EnvVar(
         "MXNET_ENGINE_TYPE",
         "NaiveEngine",
@@ -119,6 +120,11 @@ ENVIRONMENT = (
         "its kvstore, unless update_on_kvstore= says which",
     ),
     EnvVar(
+        "REGLUON_CACHE",
+        "~/.cache/regluon",
+        "the folder that keeps what was compiled for this machine",
+    ),
+    EnvVar(
         "REGLUON_ENGINE_MAX_BYTES",
         "",
         "how many bytes the results of waiting operators may have before the front end waits; "
@@ -128,6 +134,11 @@ ENVIRONMENT = (
         "REGLUON_HOME",
         "~/.cache/regluon",
         "the folder in which pre-trained weights are looked for",
+    ),
+    EnvVar(
+        "REGLUON_NATIVE",
+        "1",
+        "0 runs hybridized programs in Python and never calls a C++ compiler",
     ),
 )
 
