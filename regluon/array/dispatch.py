@@ -13,9 +13,9 @@ from regluon import random
 from regluon.array import faults
 from regluon.array.arguments import as_tensor, flat, out_list, spec_argument, value_argument
 from regluon.array.faults import located, mixed_contexts, placed, recorded_write, unfit_out
-from regluon.array.handle import Handle, Node, View
+from regluon.array.handle import Handle, Node
 from regluon.array.shortcut import NUMBERS, computed
-from regluon.base import MXNetError, user_line
+from regluon.base import user_line
 from regluon.context import Context, current_context
 from regluon.engine.engine import Engine
 from regluon.engine.selection import selected
@@ -33,7 +33,9 @@ class _State(threading.local):
     training = False
     numpy = False
     np_shape = False
+    casts: Any = None  # mixed precision: what casts the arguments of calls; see regluon.amp
     place: "tuple[Any, Any] | None" = None  # the blocks being called: the innermost, and the rest
+    capture: Any = None  # what is told of every call: see capture.py
 
 
 state = _State()
@@ -59,25 +61,27 @@ def invoke(
     """Call an operator: return its result, or list of results, as arrays of class `cls`.
 
     Plain operators on small finished arrays (of any size under NaiveEngine) go a short way, with
-    gradients or without; everything else goes through `_Call`. Of the tasks that could run, the
+    gradients or without; everything else goes through `Issue`. Of the tasks that could run, the
     engine takes the one with the largest `priority` first.
     """
+    if state.casts is not None and out is None:
+        args, attrs = state.casts(op, args, attrs)
     engine = selected.engine
     limit = engine.direct
     if op.plain and out is None and limit >= 0:
         recording = state.recording
-        if not (recording and engine.ordered):
+        if state.capture is None and not (recording and engine.ordered):
             result = computed(op, args, attrs, cls, limit, recording)
             if result is not None:
                 return result
-    return _Call(op, args, attrs, cls, ctx, out, priority).issue()
+    return Issue(op, args, attrs, cls, ctx, out, priority).issue()
 
 
 _WHOLE = ((("slice", None, None, None),), (Ellipsis,))
 """Keys of `x[:] = value`, which writes all of an array."""
 
 
-class _Call:
+class Issue:
     """One call of an operator on its way through the door, when the short way does not fit."""
 
     __slots__ = (
@@ -115,6 +119,7 @@ class _Call:
         if op.training:
             self.attrs.setdefault("training", state.training)
         self.key = random.next_key(self.ctx, op.name) if op.random else 0
+        self.place = state.place
         self.out: list[Handle] = out_list(out)
         self.listed = op.listed or isinstance(out, (list, tuple))
         if any(array._ctx is not self.ctx for array in self.out):
@@ -193,7 +198,7 @@ class _Call:
         engine = selected.engine
         if engine.inline or self.op.dynamic or self._now(engine):
             for array in self.needed if engine.inline or self.op.dynamic else ():
-                wait(array)
+                settle(array)
             self.site = user_line()
             results = engine.run(self._compute, (self.op.title, self.site))
             outputs = self.out or [self.cls(None, self.ctx) for _ in results]
@@ -205,8 +210,6 @@ class _Call:
         self.site = user_line()
         outputs = self.out or [self.cls(None, self.ctx, spec) for spec in self._infer()]
         self._link(outputs)
-
-        self.place = state.place
 
         def task() -> None:
             try:
@@ -248,6 +251,8 @@ class _Call:
         return all(math.prod(spec.shape) <= engine.small for spec in specs)
 
     def _returned(self, outputs: list[Handle]) -> Any:
+        if state.capture is not None:
+            state.capture.note(self, outputs)
         if not outputs:
             return None
         return outputs if len(outputs) > 1 or self.listed else outputs[0]
@@ -314,66 +319,20 @@ class _Call:
                 target.copy_(result.detach())
 
 
-def invoke_view(op: Op, array: Handle, attrs: dict[str, Any], cls: type[H]) -> H:
-    """Return a view that writes through: `op` on `array`, applied anew to the base's storage."""
-    base, outer = (array, None) if array._view is None else (array._view.base, array._view.fn)
-
-    def part(tensor: Tensor) -> Tensor:
-        result: Tensor = op.fn(tensor if outer is None else outer(tensor), **attrs)
-        return result
-
-    if state.recording and array.recorded():
-        result: H = _Call(op, (array,), attrs, cls, None, None).issue()
-    else:
-        try:
-            (spec,) = op.infer(array.spec, **attrs)
-        except Exception as error:
-            raise located(error, op, (array,), attrs, user_line()) from error
-        result = cls(None, array._ctx, spec)
-    result._view = View(base, part)
-    return result
-
-
-def assign(op: Op, pure: Op, target: H, args: Sequence[Any], attrs: dict[str, Any]) -> None:
-    """Write part of `target` with `op`; a recorded value makes `target` recorded, as in MXNet."""
-    value = args[0]
-    if state.recording and isinstance(value, Handle) and value.recorded():
-        if target.recorded() or target._view is not None:
-            _Call(op, (target, *args), attrs, type(target), None, None)  # raises for recorded ones
-            raise MXNetError(f"a recorded value cannot be written into a view (at {user_line()})")
-        result = _Call(pure, (target, *args), dict(attrs), type(target), None, None).issue()
-        plain = same_storage(value, type(target), recorded=False)
-        _Call(op, (target, plain, *args[1:]), attrs, type(target), None, None).issue()
-        target._node = result._node
-
-        def adopt() -> None:
-            target._graph = result._graph
-
-        push(adopt, [result, target], [target], target._ctx, "assign")
-        return
-    _Call(op, (target, *args), attrs, type(target), None, None).issue()
-
-
 def call(name: str, *args: Any, **attrs: Any) -> Any:
     """Call the operator of this unique name; results have the class of the first array given."""
     cls = next((type(arg) for arg in flat(args) if isinstance(arg, Handle)), None)
     return invoke(TABLE[name], args, attrs, cls or array_class())
 
 
-def same_storage(array: Handle, cls: type[H], *, recorded: bool) -> H:
-    """Return another handle of class `cls` on the storage of `array`, recorded or not."""
-    twin = cls(None, array._ctx, array.spec)
-    twin._view = View(array.root, _identity if array._view is None else array._view.fn)
-    if recorded:
-        twin._node = array._node
-    return twin
-
-
-def _identity(tensor: Tensor) -> Tensor:
-    return tensor
-
-
 def wait(array: Handle) -> None:
+    """Return when `array` has its value, to look at it; raise what went wrong on the way."""
+    if state.capture is not None:
+        state.capture.read()
+    settle(array)
+
+
+def settle(array: Handle) -> None:
     """Return when `array` has its value; raise what went wrong while computing it."""
     selected.engine.wait_for_var(array.root)
     if array._view is not None:
@@ -390,6 +349,20 @@ def push(
     priority: int = 0,
 ) -> None:
     """Queue work that is no operator, such as a backward pass, over arrays."""
+    if state.capture is not None:
+        state.capture.refuse(f"{name} is more than an operator")
+    push_quietly(fn, reads, writes, ctx, name, priority)
+
+
+def push_quietly(
+    fn: Callable[[], None],
+    reads: Sequence[Handle],
+    writes: Sequence[Handle],
+    ctx: Context,
+    name: str,
+    priority: int,
+) -> None:
+    """Queue work that a capture knows of."""
     selected.engine.push(
         fn,
         list(dict.fromkeys(var for array in reads for var in (array.root, array))),

@@ -7,7 +7,7 @@ import numpy as onp
 import torch
 from torch import Tensor
 
-from regluon.array import dispatch, tape
+from regluon.array import dispatch, tape, twin
 from regluon.array.arguments import as_tensor
 from regluon.array.classic import ClassicMixin
 from regluon.array.handle import Handle
@@ -100,7 +100,7 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
 
     def wait_to_read(self) -> None:
         """Return when the value is computed; raise what went wrong on the way."""
-        dispatch.wait(self)
+        dispatch.settle(self)
 
     def wait_to_write(self) -> None:
         """Return when no operator that was called so far reads or writes this array.
@@ -186,19 +186,19 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
 
     def detach(self) -> Any:
         """Return the same storage without the record of how it was computed."""
-        return dispatch.same_storage(self, type(self), recorded=False)
+        return twin.same_storage(self, type(self), recorded=False)
 
     def as_nd_ndarray(self) -> "NDArray":
         """Return the same array with `nd` semantics."""
         if self._space == "nd":
             return self
-        return dispatch.same_storage(self, NDArray, recorded=True)
+        return twin.same_storage(self, NDArray, recorded=True)
 
     def as_np_ndarray(self) -> Any:
         """Return the same array with NumPy semantics."""
         if self._space == "np":
             return self
-        return dispatch.same_storage(self, dispatch.CLASSES["np"], recorded=True)
+        return twin.same_storage(self, dispatch.CLASSES["np"], recorded=True)
 
     def reshape(self, *shape: Any, **kwargs: Any) -> Any:
         """Return a view with another shape; MXNet's codes 0, -1, -2, -3, -4 are understood."""
@@ -243,11 +243,11 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
         if isinstance(value, NDArray) and value._ctx is not self._ctx:
             value = value.as_in_context(self._ctx)
         op, pure = self._internal["assign"], self._internal["assigned"]
-        dispatch.assign(op, pure, self, (value, *indices), {"key": plain})
+        twin.assign(op, pure, self, (value, *indices), {"key": plain})
 
     def _view_op(self, name: str, **attrs: Any) -> Any:
         table = _NUMPY if dispatch.state.np_shape else self._internal
-        return dispatch.invoke_view(table[name], self, attrs, type(self))
+        return twin.invoke_view(table[name], self, attrs, type(self))
 
     # Gradients
 

@@ -34,13 +34,13 @@ def part(array: H, key: Any) -> H | None:
     be.
     """
     limit = selected.engine.direct
-    if limit < 0 or (array._node is not None and state.recording):
+    if limit < 0 or state.capture is not None or (array._node is not None and state.recording):
         return None
-    data = array._data
+    if not array.settled():
+        return None
     outer = array._view
-    if outer is not None and array.settled():
-        data = outer.value()
-    elif data is None or array.writer is not None or array.error is not None:
+    data = array._data if outer is None else outer.value()
+    if data is None:
         return None
     kind = type(key)
     run = True
@@ -100,7 +100,7 @@ def _chosen(array: H, data: Tensor, key: Handle, limit: int) -> H | None:
 def updated(array: Handle, name: str, other: Any) -> bool:
     """Compute `array += other` where it stands, and say so, if nobody else looks at its storage."""
     limit = selected.engine.direct
-    if limit < 0 or state.recording or name not in _UPDATES:
+    if limit < 0 or state.recording or state.capture is not None or name not in _UPDATES:
         return False
     root = array if array._view is None else array._view.base
     if root.readers or root._shares is not None or weakref.getweakrefcount(root):

@@ -189,7 +189,7 @@ class Block:
             if self._forward_pre_hooks:
                 for hook in list(self._forward_pre_hooks.values()):
                     hook(self, args)
-            out = self.forward(*args)
+            out = self._compute(*args)
             if self._forward_hooks:
                 for hook in list(self._forward_hooks.values()):
                     hook(self, args, out)
@@ -198,6 +198,10 @@ class Block:
             raise located(error, self, args)  # noqa: B904
         finally:
             state.place = outer
+
+    def _compute(self, *args: Any) -> Any:
+        """Compute the output; blocks that can be compiled have another way."""
+        return self.forward(*args)
 
     def locate(self, error: Exception) -> Exception:
         """Return the error of an operator of this block with the path to it, one step longer."""

@@ -5,32 +5,28 @@ from types import SimpleNamespace
 from typing import Any
 
 from regluon import nd, np, npx
+from regluon.array.capture import Reason
+from regluon.array.dispatch import state
 from regluon.array.handle import Handle
 from regluon.array.np_ndarray import ndarray
 from regluon.base import MXNetError
 from regluon.context import current_context
 from regluon.gluon.block import Block
+from regluon.gluon.cached_graph import CachedGraph, descendants
 from regluon.gluon.failure import first_array, no_array
+from regluon.graph.execution import Plan
 
 
 # What `F` is for NumPy-like arrays: all of nd with `F.np` and `F.npx`, as in MXNet 1.9.
 _NUMPY = SimpleNamespace(**{**vars(nd), "np": np, "npx": npx})
 _OPTIONS = {
-    "backend",
     "clear",
-    "static_alloc",
-    "static_shape",
     "inline_limit",
     "forward_bulk_size",
     "backward_bulk_size",
 }
-_log = logging.getLogger("regluon")
-
-
-class _Once:
-    """Whether the log says already that hybridize() changes nothing yet."""
-
-    said = False
+_BACKENDS = (None, "inductor")
+_log = logging.getLogger("regluon.hybridize")
 
 
 class HybridBlock(Block):
@@ -62,7 +58,8 @@ class HybridBlock(Block):
     def __init__(self, prefix: str | None = None, params: Any = None) -> None:
         super().__init__(prefix=prefix, params=params)
         self._active = False
-        self._flags: dict[str, Any] = {}
+        self._cache: CachedGraph | None = None
+        self._eager: Reason | None = None  # why this block itself is never compiled
 
     def register_child(self, block: Block, name: str | None = None) -> None:
         """Add a child block, which must be a HybridBlock."""
@@ -73,20 +70,71 @@ class HybridBlock(Block):
             )
         super().register_child(block, name)
 
-    def hybridize(self, active: bool = True, **kwargs: Any) -> None:
-        """Ask for compilation, here and inside.
+    def hybridize(
+        self,
+        active: bool = True,
+        *,
+        static_alloc: bool = False,
+        static_shape: bool = False,
+        backend: str | None = None,
+        verify: str | None = "first",
+        passes: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Compile this block and all inside, or stop doing so; results do not change.
 
-        Results do not change. This version runs eagerly all the same, and logs that once.
+        A call with new shapes, dtypes, context, or another state of `autograd` runs eagerly, twice,
+        while its operators are noted, and then once more while it is translated; from then on its
+        program runs, as one task of the engine. What a program cannot do stays eager, block by
+        block, with a warning that says why: Python code that depends on values (`npx.cond`,
+        `foreach` and `while_loop` can be compiled) or that changes attributes.
+
+        static_alloc: plan the memory of results in between once, and use it again in each call.
+        static_shape: with `static_alloc`, capture a CUDA graph on a GPU.
+        backend: "inductor" lets torch's compiler make the program; seconds to minutes.
+        verify: "first" compares the two noted calls with each other, and the program's first
+            results with the eager ones; None saves that time.
+        passes: False leaves out everything that could change a bit.
+
+        >>> import regluon as mx
+        >>> net = mx.gluon.nn.Dense(2, in_units=3)
+        >>> net.initialize(mx.init.One())
+        >>> net.hybridize()
+        >>> [net(mx.nd.ones((1, 3))).asnumpy().tolist() for _ in range(4)][-1]
+        [[3.0, 3.0]]
         """
         unknown = set(kwargs) - _OPTIONS
         if unknown:
             raise TypeError(f"hybridize() has no option {', '.join(sorted(unknown))}")
-        if active and not _Once.said:
-            _Once.said = True
-            _log.warning("hybridize() is accepted; this version of regluon runs blocks eagerly")
+        if verify not in ("first", None):
+            raise MXNetError(f'verify must be "first" or None, not {verify!r}')
+        if backend not in _BACKENDS:
+            raise MXNetError(f"backend must be one of {_BACKENDS}, not {backend!r}")
+        plan = Plan(verify, static_alloc, static_shape, not passes, backend)
         self._active = active
-        self._flags = kwargs
-        super().hybridize(active, **kwargs)
+        self._eager = None
+        self._cache = CachedGraph(self.name, plan, self.structural_params) if active else None
+        options = {"static_alloc": static_alloc, "static_shape": static_shape, "verify": verify}
+        options |= {"backend": backend, "passes": passes}
+        super().hybridize(active, **options, **kwargs)
+
+    def _compute(self, *args: Any) -> Any:
+        """Compute the output, by a program where there is one."""
+        cache = self._cache
+        if cache is None or state.capture is not None or self._eager is not None:
+            return self.forward(*args)
+        if not cache.entries and not self._compilable():
+            return self.forward(*args)
+        return cache.call(self.forward, args)
+
+    def _compilable(self) -> bool:
+        """Say whether all parameters have values, and no hook or eager block is inside."""
+        inside = list(descendants(self))
+        if any(block._forward_hooks or block._forward_pre_hooks for block in inside):
+            return False
+        if any(block._unfinished for block in (self, *inside)):
+            return False
+        return all(block._eager is None for block in inside)
 
     def forward(self, x: Any, *args: Any) -> Any:
         """Call `hybrid_forward` with the functions and parameters that fit the input."""

@@ -46,6 +46,9 @@ class Site(NamedTuple):
     block: str = ""
 
 
+NOWHERE = Site()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """One call: `outputs = target(*args, **kwargs)`.
@@ -60,7 +63,7 @@ class Node:
     args: tuple[Any, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
     outputs: tuple[Value | None, ...] = ()
-    site: Site = Site()
+    site: Site = NOWHERE
 
     @property
     def opaque(self) -> bool:
@@ -75,19 +78,21 @@ class Node:
     @property
     def title(self) -> str:
         """The name of the target, such as `aten.addmm.default`."""
-        name = str(self.target) if not self.opaque else getattr(self.target, "__name__", "function")
-        return name
+        return str(self.target) if not self.opaque else getattr(self.target, "__name__", "function")
 
     def written(self) -> tuple[Value, ...]:
         """Return the arguments that the target writes in place."""
         if self.opaque:
             return self.inputs
+        statistics = self.title in _WRITES_STATISTICS
+        if statistics and self.args[5:6] == (False,):  # it is not training
+            return ()
         found: list[Value] = []
         for place, argument in enumerate(self.target._schema.arguments):  # type: ignore[attr-defined]
             if argument.alias_info is not None and argument.alias_info.is_write:
                 given = self.args[place] if place < len(self.args) else None
                 found += values_in(self.kwargs.get(argument.name, given))
-        if self.title in _WRITES_UNDECLARED:
+        if statistics:
             found += values_in(self.args[3:5])
         return tuple(found)
 
@@ -97,10 +102,16 @@ class Node:
         return not self.opaque and torch.Tag.nondeterministic_seeded in self.target.tags  # type: ignore[attr-defined]
 
 
-# Running mean and variance are written, though the schema does not say so.
-_WRITES_UNDECLARED = frozenset(
+# In training they write the running mean and variance, which most schemas do not say, and one says
+# whether it trains or not.
+_WRITES_STATISTICS = frozenset(
     f"aten.{name}.default"
-    for name in ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")
+    for name in (
+        "native_batch_norm",
+        "cudnn_batch_norm",
+        "miopen_batch_norm",
+        "_native_batch_norm_legit",
+    )
 )
 
 
@@ -242,6 +253,4 @@ def substituted(node: Node, table: dict[Value, Value]) -> Node:
 
 def meta_of(tensor: Tensor, storage: int = 0) -> Meta:
     """Return what is known of a tensor without its values."""
-    return Meta(
-        tuple(tensor.shape), tensor.dtype, tuple(tensor.stride()), tensor.device, storage
-    )
+    return Meta(tuple(tensor.shape), tensor.dtype, tuple(tensor.stride()), tensor.device, storage)

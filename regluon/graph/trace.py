@@ -2,7 +2,6 @@
 
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -39,7 +38,7 @@ class Trace(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Keep torch from importing its compiler, which takes two seconds, to switch it off here."""
+        """Keep torch from importing its compiler, two seconds long, to switch it off here."""
         return False
 
     def __init__(self) -> None:
@@ -48,44 +47,47 @@ class Trace(TorchDispatchMode):
         self.constants: dict[Value, Tensor] = {}
         self.site: Site | None = None  # of the nodes to come; None asks for the user's line
         self._known: dict[int, tuple[Any, Value]] = {}
+        self._generators: dict[int, Value] = {}
+        self._kept: list[Any] = []
         self._storages: dict[int, int] = {}
         self._count = 0
 
-    def name(self, thing: Any, prefix: str = "v", value: Value | None = None) -> Value:
-        """Give a tensor (or generator) a value of its own, or return the one it has."""
-        known = self._known.get(id(thing))
-        if known is not None and known[0]() is thing:
+    def name(self, tensor: Tensor, prefix: str = "v", value: Value | None = None) -> Value:
+        """Give a tensor a value of its own, or return the one it has."""
+        known = self._known.get(id(tensor))
+        if known is not None and known[0]() is tensor:
             return known[1]
         if value is None:
             self._count += 1
-            value = Value(f"{prefix}{self._count}", self._meta(thing))
-        try:
-            reference = weakref.ref(thing)
-        except TypeError:  # a generator of torch cannot be referred to weakly
-            reference = _Strong(thing)
-        self._known[id(thing)] = (reference, value)
+            value = Value(f"{prefix}{self._count}", self._meta(tensor))
+        self._known[id(tensor)] = (weakref.ref(tensor), value)
         return value
 
-    def find(self, thing: Any) -> Value | None:
+    def find(self, tensor: Tensor) -> Value | None:
         """Return the value of a tensor, or None if the trace has not seen it."""
-        known = self._known.get(id(thing))
-        return known[1] if known is not None and known[0]() is thing else None
+        known = self._known.get(id(tensor))
+        return known[1] if known is not None and known[0]() is tensor else None
 
-    def inputs(self, tensors: Iterable[Tensor], names: Iterable[str]) -> tuple[Value, ...]:
-        """Make tensors inputs of the program, under these names."""
-        return tuple(
-            self.name(tensor, value=Value(name, self._meta(tensor)))
-            for tensor, name in zip(tensors, names, strict=True)
-        )
+    def inputs(
+        self, things: Iterable[Tensor | torch.Generator], names: Iterable[str]
+    ) -> tuple[Value, ...]:
+        """Make tensors, or random generators, inputs of the program, under these names."""
+        found = []
+        for thing, name in zip(things, names, strict=True):
+            if isinstance(thing, torch.Generator):
+                value = self._generators[thing._cdata] = Value(name)
+                self._kept.append(thing)
+            else:
+                value = self.name(thing, value=Value(name, self._meta(thing)))
+            found.append(value)
+        return tuple(found)
 
-    def _meta(self, thing: Any) -> Meta | None:
-        if not isinstance(thing, Tensor):
-            return None
+    def _meta(self, tensor: Tensor) -> Meta:
         try:
-            place = thing.untyped_storage()._cdata
+            place = tensor.untyped_storage()._cdata
         except (RuntimeError, NotImplementedError):  # without memory of its own kind
-            return meta_of(thing)
-        return meta_of(thing, self._storages.setdefault(place, len(self._storages) + 1))
+            return meta_of(tensor)
+        return meta_of(tensor, self._storages.setdefault(place, len(self._storages) + 1))
 
     def _value(self, tensor: Tensor) -> Value:
         value = self.find(tensor)
@@ -99,8 +101,8 @@ class Trace(TorchDispatchMode):
             return self._value(arg)
         if isinstance(arg, (list, tuple)):
             return [self._arg(item) for item in arg]
-        if isinstance(arg, torch.Generator):
-            return self.find(arg) or arg
+        if isinstance(arg, torch.Generator):  # torch hands on another object for the same one
+            return self._generators.get(arg._cdata, arg)
         return arg
 
     def __torch_dispatch__(
@@ -148,16 +150,6 @@ class Trace(TorchDispatchMode):
             tuple(inputs), tuple(nodes or self.nodes), ends, frozenset(fixed), self.constants
         )
         return graph.with_nodes(graph.nodes)
-
-
-class _Strong:
-    """Stands for a weak reference to what has none."""
-
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-
-    def __call__(self) -> Any:
-        return self.thing
 
 
 def _flat(results: Iterable[Any]) -> Iterable[Any]:

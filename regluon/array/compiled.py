@@ -1,0 +1,136 @@
+"""Compiled: a captured program as a call on arrays, one task of the engine."""
+
+import math
+import time
+import weakref
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from regluon import random
+from regluon.array.capture import Captured
+from regluon.array.dispatch import state
+from regluon.array.faults import placed
+from regluon.array.handle import Handle, Node
+from regluon.base import user_line
+from regluon.context import Context
+from regluon.engine.selection import selected
+from regluon.graph.execution import Execution, Plan
+
+
+_SHORT = 40e-6  # seconds: a program that takes no longer runs on the caller's thread
+
+
+class Compiled:
+    """Runs a captured program on arrays that stand for `captured.arrays`, in that order.
+
+    title: what messages and the profiler call it.
+    arguments: so many of the arrays are arguments of the call; the rest is parameters and the like.
+    """
+
+    def __init__(
+        self, captured: Captured, ctx: Context, title: str, plan: Plan, arguments: int
+    ) -> None:
+        self.ctx = ctx
+        self.title = title
+        self.live = captured.live
+        self.written = captured.written
+        self.kinds = [(type(out), out.spec) for out in captured.outputs]
+        self.recorded = [out.recorded() for out in captured.outputs]
+        self.keys = list(captured.calls.keys.values())
+        self.execution = Execution(captured.calls, captured.live, captured.written, plan, arguments)
+        self.seconds = math.inf  # of the fastest run so far
+
+    @property
+    def recording(self) -> bool:
+        """Whether results are part of the graph for backward."""
+        return any(self.recorded)
+
+    def __call__(self, arrays: Sequence[Handle]) -> list[Handle]:
+        """Return the results for these arrays: computed at once if that is short, else queued."""
+        keys = [random.next_key(self.ctx, name) for name in self.keys]
+        engine = selected.engine
+        site = user_line() if self.written or not engine.inline else ""
+        for place in self.written:
+            arrays[place].prepare_write(site)
+        if engine.inline or self._now(arrays):
+            return self._direct(arrays, keys)
+        outputs = [cls(None, self.ctx, spec) for cls, spec in self.kinds]
+        self._link(arrays, outputs)
+        place = state.place
+
+        def task() -> None:
+            try:
+                self._store(outputs, self._compute(arrays, keys))
+            except Exception as error:
+                raise placed(error, place) from error.__cause__
+
+        selected.engine.push(
+            task,
+            list(dict.fromkeys(var for array in arrays for var in (array.root, array))),
+            [*(arrays[place].root for place in self.written), *outputs],
+            self.ctx,
+            size=sum(math.prod(s.shape) * s.dtype.itemsize for _, s in self.kinds),
+            label=(self.title, site),
+        )
+        return outputs
+
+    def _now(self, arrays: Sequence[Handle]) -> bool:
+        """Say whether the caller's thread can run this: it is short, nothing in it unfinished."""
+        engine = selected.engine
+        if self.seconds > _SHORT or engine.small < 0 or (self.recording and engine.ordered):
+            return False
+        if any(arrays[place].root.readers for place in self.written):
+            return False
+        return all(array.settled() for array in arrays)
+
+    def _direct(self, arrays: Sequence[Handle], keys: Sequence[int]) -> list[Handle]:
+        engine = selected.engine
+        if engine.inline:
+            for array in arrays:
+                engine.wait_for_var(array.root)
+        if engine.observer is None:
+            results = self._compute(arrays, keys)
+        else:
+            label = (self.title, user_line())
+            results = engine.run(lambda: self._compute(arrays, keys), label)
+        outputs = [cls(None, self.ctx, spec) for cls, spec in self.kinds]
+        if self.recording:
+            self._link(arrays, outputs)
+        self._store(outputs, results)
+        return outputs
+
+    def _compute(self, arrays: Sequence[Handle], keys: Sequence[int]) -> Sequence[Tensor]:
+        begin = time.perf_counter()
+        execution = self.execution
+        if self.recording:
+            given = zip(arrays, self.live, strict=True)
+            tensors = [a.graph_value() if live else a.value() for a, live in given]
+            results = execution.run_recorded(tensors, keys)
+        else:
+            with torch.no_grad():
+                results = execution.run([array.value() for array in arrays], keys)
+        self.seconds = min(self.seconds, time.perf_counter() - begin)
+        return results
+
+    def _link(self, arrays: Sequence[Handle], outputs: Sequence[Handle]) -> None:
+        """Enter recorded results into the graph of arrays."""
+        if not self.recording:
+            return
+        parents = tuple(
+            array._node
+            for array, live in zip(arrays, self.live, strict=True)
+            if live and array._node is not None
+        )
+        inputs = [(weakref.ref(array.root), array.root.version) for array in arrays]
+        for output, recorded in zip(outputs, self.recorded, strict=True):
+            if recorded:
+                output._node = Node(parents, inputs)
+
+    def _store(self, outputs: Sequence[Handle], results: Sequence[Tensor]) -> None:
+        for output, result in zip(outputs, results, strict=True):
+            if output._node is not None:
+                output._graph = result
+            else:
+                output._data = result.detach() if result.requires_grad else result
