@@ -1,5 +1,6 @@
 """Handle: an array as the front end holds it, before and after its tensor exists."""
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from regluon.ops.registry import Spec, spec_of
 
 
 _MANY = 64  # so many arrays that share storage are listed before dead ones are looked for
+_LAYOUT = threading.Lock()  # is held while a view is found, which may change its base's storage
 
 
 class Node:
@@ -91,16 +93,20 @@ class View:
     def value(self) -> Tensor:
         """Return the part as a tensor that shares the base's storage."""
         base = self.base.value()
-        if self.seen is not base or self.tensor is None:
+        if self.seen is base and self.tensor is not None:
+            return self.tensor
+        with _LAYOUT:  # two readers at the same time find one part of one base
+            base = self.base.value()
             try:
-                self.tensor = self.fn(base)
+                tensor = self.fn(base)
             except (
                 RuntimeError
             ):  # torch cannot view this memory layout, so the base changes its own
                 base = self.base.make_contiguous()
-                self.tensor = self.fn(base)
+                tensor = self.fn(base)
+            self.tensor = tensor
             self.seen = base
-        return self.tensor
+        return tensor
 
 
 class Handle(Var):
@@ -166,15 +172,20 @@ class Handle(Var):
             return data
         if self._view is not None:
             return self._view.value()
-        if self._graph is not None:
-            self._data = self._graph.detach()
+        graph = self._graph
+        if graph is not None:
+            self._data = graph.detach()
             return self._data
-        raise MXNetError("this array has no value yet: it was read before its task ran")
+        data = self._data  # a backward pass on another thread may have let the graph go
+        if data is None:
+            raise MXNetError("this array has no value yet: it was read before its task ran")
+        return data
 
     def graph_value(self) -> Tensor:
         """Return the tensor that carries gradients if the array is recorded, else the plain one."""
-        if self._graph is not None:
-            return self._graph
+        graph = self._graph
+        if graph is not None:
+            return graph
         if self._view is not None and self._view.base._node is self._node is not None:
             return self._view.base.graph_value()
         return self.value()

@@ -36,8 +36,12 @@ def computed(
     for arg in args:
         if isinstance(arg, Handle):
             live = recording and (node := arg._node) is not None and not node.spent
-            value = arg._graph if live else arg._data
-            if value is None or arg.writer or arg.error or (bounded and value.numel() > limit):
+            if (  # the writer first: when it is gone, the value is the one that it has left
+                arg.writer
+                or arg.error
+                or (value := arg._graph if live else arg._data) is None
+                or (bounded and value.numel() > limit)
+            ):
                 value = arg.graph_ready(limit) if live else arg.ready(limit)
                 if value is None:
                     return None
