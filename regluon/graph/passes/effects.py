@@ -1,4 +1,4 @@
-"""What nodes do beside returning results: the memory they write and share, and random numbers."""
+"""What nodes do beside returning results: the memory they write and share, and random numbers.
 
 Every pass asks here, so that writes in place, views, randomness and opaque Python mean the same to
 all of them. The answers err on one side: memory that may be shared counts as shared.
