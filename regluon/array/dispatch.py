@@ -126,8 +126,9 @@ class Issue:
             raise mixed_contexts(op, (*self.args, *self.out))
         self.written = list(dict.fromkeys([*self._mutated(), *self.out]))
         whole = op.name == "assign" and attrs["key"] in _WHOLE
-        self.needed = self.arrays[1:] if whole else self.arrays
         targets = self.args[:1] if whole else self.out
+        self.needed = self.arrays[1:] if whole else self.arrays
+        self.needed = self.needed + [t.root for t in targets if t._view is not None]
         self.replaced = [t for t in targets if all(t is not array.root for array in self.needed)]
         self.recorded = self._is_recorded()
         self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()

@@ -86,6 +86,25 @@ def test_3_an_array_that_never_had_a_value_gets_one_when_all_of_it_is_written() 
             part.asnumpy()
 
 
+def test_3_a_view_of_an_array_that_never_had_a_value_cannot_be_written_by_any_engine() -> None:
+    failed = bad_rows(large())
+    view = failed[:200]
+    with pytest.raises(mx.MXNetError, match="999"):
+        nd.waitall()
+    for name in ("NaiveEngine", *LATE):
+        mx.engine.set_type(name)
+        for overwrite in (
+            lambda: view.__setitem__(slice(None), 3.0),
+            lambda: nd.full(view.shape, 3.0, out=view),
+            lambda: large(3.0).copyto(view),
+        ):
+            with pytest.raises(mx.MXNetError, match="999"):
+                overwrite()
+                view.asnumpy()
+            with contextlib.suppress(mx.MXNetError):
+                nd.waitall()
+
+
 def test_3_an_array_that_a_failed_value_is_assigned_to_keeps_its_own() -> None:
     weight = large(2.0)
     weight[:] = weight - bad_rows(weight)
