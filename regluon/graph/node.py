@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -64,16 +65,16 @@ class Node:
     kwargs: dict[str, Any] = field(default_factory=dict)
     outputs: tuple[Value | None, ...] = ()
     site: Site = NOWHERE
+    inputs: tuple[Value, ...] = field(init=False, repr=False)
+    """The values among the arguments, in order, once for each place."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(values_in((self.args, self.kwargs))))
 
     @property
     def opaque(self) -> bool:
         """Whether nothing is known of the target: it is Python, and may write what it is given."""
         return not isinstance(self.target, torch._ops.OpOverload)
-
-    @property
-    def inputs(self) -> tuple[Value, ...]:
-        """The values among the arguments, in order, once for each place."""
-        return tuple(values_in((self.args, self.kwargs)))
 
     @property
     def title(self) -> str:
@@ -88,10 +89,9 @@ class Node:
         if statistics and self.args[5:6] == (False,):  # it is not training
             return ()
         found: list[Value] = []
-        for place, argument in enumerate(self.target._schema.arguments):  # type: ignore[attr-defined]
-            if argument.alias_info is not None and argument.alias_info.is_write:
-                given = self.args[place] if place < len(self.args) else None
-                found += values_in(self.kwargs.get(argument.name, given))
+        for place, name in _written_places(self.target):
+            given = self.args[place] if place < len(self.args) else None
+            found += values_in(self.kwargs.get(name, given))
         if statistics:
             found += values_in(self.args[3:5])
         return tuple(found)
@@ -100,6 +100,16 @@ class Node:
     def draws(self) -> bool:
         """Whether the result is random, so that two equal calls differ."""
         return not self.opaque and torch.Tag.nondeterministic_seeded in self.target.tags  # type: ignore[attr-defined]
+
+
+@cache
+def _written_places(target: Any) -> tuple[tuple[int, str], ...]:
+    """Return place and name of the arguments that an operator writes."""
+    return tuple(
+        (place, argument.name)
+        for place, argument in enumerate(target._schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
 
 
 # In training they write the running mean and variance, which most schemas do not say, and one says
@@ -213,15 +223,21 @@ def _text(arg: Any) -> str:
 
 
 def values_in(arg: Any) -> Iterator[Value]:
-    """Yield the values inside nested arguments, in order."""
+    """Return the values inside nested arguments, in order."""
+    found: list[Value] = []
+    _gather(arg, found)
+    return iter(found)
+
+
+def _gather(arg: Any, found: list[Value]) -> None:
     if isinstance(arg, Value):
-        yield arg
+        found.append(arg)
     elif isinstance(arg, (list, tuple)):
         for item in arg:
-            yield from values_in(item)
+            _gather(item, found)
     elif isinstance(arg, dict):
         for item in arg.values():
-            yield from values_in(item)
+            _gather(item, found)
 
 
 def mapped(arg: Any, change: Callable[[Value], Any]) -> Any:
