@@ -11,7 +11,8 @@ import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
@@ -140,7 +141,16 @@ def compile_command() -> list[str] | None:
     return [
         compiler,
         *named[1:],
-        *("-std=c++20", "-O2", tuned, "-w", "-fPIC", "-shared", "-fvisibility=hidden"),
+        *(
+            "-std=c++20",
+            "-O2",
+            "-ffp-contract=fast",
+            tuned,
+            "-w",
+            "-fPIC",
+            "-shared",
+            "-fvisibility=hidden",
+        ),
         f"-D_GLIBCXX_USE_CXX11_ABI={int(torch._C._GLIBCXX_USE_CXX11_ABI)}",
         *(f"-isystem{folder}" for folder in includes),
         str(_SOURCE),
@@ -208,6 +218,49 @@ def replay(graph: Graph) -> Replay | None:
     return made
 
 
+def bridge(
+    forward: Graph,
+    backward: Graph,
+    again: Callable[[tuple[Any, ...], tuple[Tensor | None, ...]], Sequence[Tensor | None]],
+    *,
+    results: int,
+    needed: Sequence[int],
+    reused: Sequence[int],
+    seeded: Sequence[int],
+) -> Replay | None:
+    """Return a function of the forward program's inputs that torch's autograd can go back through.
+
+    It returns the first `results` outputs. The backward program takes the `needed` inputs, the
+    `reused` results, all further outputs, and the gradients of the `seeded` results (zeros where
+    none came in); it returns gradients of the inputs, as many as it has outputs, in order. Where
+    gradients are to be differentiated again (create_graph), or come in for other results than the
+    seeded ones, `again(inputs, gradients of the results)` returns those of the inputs instead.
+    A tensor that changed in place in between, and a second backward pass without retain_graph, are
+    errors as in torch. None where there is no library (yet).
+    """
+    first, second = replay(forward), replay(backward)
+    if first is None or second is None:
+        return None
+    assert _LIBRARY.module is not None
+    places = (needed, reused, seeded, _watched(forward, results, {*needed}, {*reused}))
+    made: Replay = _LIBRARY.module.Bridge(first, second, again, tuple(map(tuple, places)), results)
+    return made
+
+
+def _watched(graph: Graph, results: int, needed: set[int], reused: set[int]) -> list[int]:
+    """Return the inputs, then results, in whose memory a further output of the program lies."""
+    extras = {v.meta.storage for v in graph.outputs[results:] if v is not None and v.meta} - {0}
+    covered = needed | {place + len(graph.inputs) for place in reused}
+    return [
+        place
+        for place, value in enumerate((*graph.inputs, *graph.outputs[:results]))
+        if value is not None
+        and value.meta is not None
+        and value.meta.storage in extras
+        and place not in covered
+    ]
+
+
 class _Failure:
     """Makes the exception that a program raises from what one of its nodes raised."""
 
@@ -240,9 +293,20 @@ def _described(graph: Graph) -> tuple[Any, ...]:
         for value in node.outputs:
             if value is not None:
                 slots.setdefault(value, len(slots))
-    last = graph.last_uses()
+    touched = [_touched(node, fixed) for node in graph.nodes]
+    ends = {value: place for place, node in enumerate(graph.nodes) for value in _touching(node)}
+    for value in (*graph.outputs, *(value for values in touched for value in values)):
+        ends.pop(value, None)  # type: ignore[arg-type]
     nodes = tuple(
-        _described_node(node, place, slots, last, fixed) for place, node in enumerate(graph.nodes)
+        (
+            *_described_node(node, slots, {v for v in node.inputs if ends.get(v) == place}),
+            tuple(
+                -1 if v is None or v in node.inputs or ends.get(v) == place else slots[v]
+                for v in node.outputs
+            ),
+            tuple(slots[value] for value in touched[place]),
+        )
+        for place, node in enumerate(graph.nodes)
     )
     return (
         tuple(value.meta is not None for value in graph.inputs),
@@ -253,38 +317,30 @@ def _described(graph: Graph) -> tuple[Any, ...]:
     )
 
 
-def _described_node(
-    node: Node, place: int, slots: dict[Value, int], last: dict[Value, int], fixed: list[Value]
-) -> tuple[Any, ...]:
-    ending = {value: 0 for value in node.inputs if last.get(value) == place}
-    for value in node.inputs:
-        if value in ending:
-            ending[value] += 1
+def _touching(node: Node) -> tuple[Value, ...]:
+    return (*node.inputs, *(value for value in node.outputs if value is not None))
+
+
+def _described_node(node: Node, slots: dict[Value, int], ending: set[Value]) -> tuple[Any, ...]:
+    """Return a call as tuples; the last place in it of each value that ends here takes it away."""
+    left = Counter(node.inputs)
 
     def argument(arg: Any) -> tuple[int, Any]:
         if isinstance(arg, Value):
-            if arg not in ending:
-                return _COPY, slots[arg]
-            ending[arg] -= 1  # the last of several places in one call
-            return (_COPY if ending[arg] else _MOVE), slots[arg]
+            left[arg] -= 1
+            return (_MOVE if arg in ending and not left[arg] else _COPY), slots[arg]
         if isinstance(arg, (list, tuple)) and any(True for _ in values_in(arg)):
             return _LIST, tuple(argument(item) for item in arg)
         return _CONSTANT, arg
 
     order = {} if node.opaque else _places(node)
-    given = set(node.inputs)
-    outs = tuple(
-        -1 if value is None or value in given or last.get(value) == place else slots[value]
-        for value in node.outputs
-    )
     args = tuple(argument(arg) for arg in node.args)
     kwargs = sorted(node.kwargs.items(), key=lambda item: order.get(item[0], 0))
     named = {name: argument(arg) for name, arg in kwargs}
     if node.opaque:
-        return node.target, tuple(named), args + tuple(named.values()), None, outs, ()
+        return node.target, tuple(named), args + tuple(named.values()), None
     schema = node.target._schema  # type: ignore[attr-defined]
-    written = _touched(node, fixed, slots)
-    return schema.name, schema.overload_name, args, named, outs, written
+    return schema.name, schema.overload_name, args, named
 
 
 def _places(node: Node) -> dict[str, int]:
@@ -292,12 +348,14 @@ def _places(node: Node) -> dict[str, int]:
     return {argument.name: place for place, argument in enumerate(arguments)}
 
 
-def _touched(node: Node, fixed: list[Value], slots: dict[Value, int]) -> tuple[int, ...]:
-    """Return the slots of inputs and constants whose memory a node writes."""
+def _touched(node: Node, fixed: list[Value]) -> tuple[Value, ...]:
+    """Return the inputs and constants whose memory an operator writes."""
+    if node.opaque:  # what Python writes is counted by torch itself
+        return ()
     written = node.written()
     memory = {value.meta.storage for value in written if value.meta is not None} - {0}
     return tuple(
-        slots[value]
+        value
         for value in fixed
         if value in written or (value.meta is not None and value.meta.storage in memory)
     )

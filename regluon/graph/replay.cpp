@@ -3,13 +3,19 @@
 // and without the interpreter lock; only opaque nodes, which are Python functions, take it again.
 #include <Python.h>
 
+#include <ATen/EmptyTensor.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/ScalarType.h>
+#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/python_variable.h>
+#include <torch/csrc/autograd/saved_variable.h>
+#include <torch/library.h>
 
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -240,6 +246,127 @@ struct Lease {
   Lease(const Lease&) = delete;
 };
 
+// ---- regluon::linear_row ----------------------------------------------------------------------
+
+// Vectors of the compiler: it makes of them what the CPU has.
+typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
+constexpr int64_t kLanes = 16;
+constexpr int64_t kRows = 4;  // of the weight, at once: each is a chain of additions of its own
+
+template <typename Vector>
+Vector at(const float* from) {
+  Vector vector;
+  std::memcpy(&vector, from, sizeof(vector));
+  return vector;
+}
+
+inline float sum(const Lanes& lanes) {
+  typedef float Eight __attribute__((vector_size(32)));
+  typedef float Four __attribute__((vector_size(16)));
+  const auto* part = reinterpret_cast<const float*>(&lanes);
+  const Eight eight = at<Eight>(part) + at<Eight>(part + 8);
+  const auto* rest = reinterpret_cast<const float*>(&eight);
+  const Four four = at<Four>(rest) + at<Four>(rest + 4);
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+// The products of `Count` neighbouring rows of a weight with one row of `size` numbers.
+template <int Count>
+inline void dots(const float* weight, const float* x, int64_t size, float* out) {
+  Lanes even[Count] = {};
+  Lanes odd[Count] = {};
+  int64_t k = 0;
+  for (; k + 2 * kLanes <= size; k += 2 * kLanes) {
+    const Lanes first = at<Lanes>(x + k);
+    const Lanes second = at<Lanes>(x + k + kLanes);
+#pragma GCC unroll 4
+    for (int row = 0; row < Count; ++row) {
+      even[row] += at<Lanes>(weight + row * size + k) * first;
+      odd[row] += at<Lanes>(weight + row * size + k + kLanes) * second;
+    }
+  }
+#pragma GCC unroll 4
+  for (int row = 0; row < Count; ++row) {
+    float total = sum(even[row] + odd[row]);
+    for (int64_t i = k; i < size; ++i) total += weight[row * size + i] * x[i];
+    out[row] = total;
+  }
+}
+
+struct Layer {
+  const float *weight, *bias;
+  int64_t in, out;
+  bool relu;
+
+  template <int Count>
+  void rows(const float* x, float* y, int64_t count, int64_t n) const {
+    for (int64_t row = 0; row < count; ++row) {
+      float* to = y + row * out + n;
+      dots<Count>(weight + n * in, x + row * in, in, to);
+      for (int i = 0; i < Count; ++i) {
+        if (bias) to[i] += bias[n + i];
+        if (relu) to[i] = to[i] < 0 ? 0 : to[i];  // NaN stays
+      }
+    }
+  }
+
+  void run(const float* x, float* y, int64_t count) const {
+    int64_t n = 0;
+    for (; n + kRows <= out; n += kRows) rows<kRows>(x, y, count, n);
+    for (; n < out; ++n) rows<1>(x, y, count, n);
+  }
+};
+
+constexpr int64_t kFewRows = 4;
+constexpr int64_t kManyWeights = 1 << 20;  // worth several threads, which torch's kernel uses
+
+bool plain(const Tensor& tensor) {
+  return tensor.is_cpu() && tensor.layout() == c10::kStrided && !tensor.is_neg() &&
+      tensor.scalar_type() == c10::ScalarType::Float && tensor.is_contiguous();
+}
+
+bool by_hand(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
+  if (!plain(x) || !plain(weight) || x.dim() < 1 || weight.dim() != 2) return false;
+  if (bias && bias->defined() && (!plain(*bias) || bias->dim() != 1)) return false;
+  if (bias && bias->defined() && bias->size(0) != weight.size(0)) return false;
+  const int64_t in = weight.size(1);
+  if (x.size(-1) != in || in == 0 || x.numel() > kFewRows * in) return false;
+  return weight.numel() < kManyWeights || at::get_num_threads() == 1;
+}
+
+Tensor linear_row(
+    const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias, bool relu) {
+  if (!by_hand(x, weight, bias)) {
+    static auto linear =
+        c10::Dispatcher::singleton()
+            .findSchemaOrThrow("aten::linear", "")
+            .typed<Tensor(const Tensor&, const Tensor&, const std::optional<Tensor>&)>();
+    const Tensor result = linear.call(x, weight, bias);
+    return relu ? result.relu() : result;
+  }
+  c10::SmallVector<int64_t, 4> shape(x.sizes().begin(), x.sizes().end());
+  shape.back() = weight.size(0);
+  Tensor result(at::detail::empty_cpu(shape, c10::ScalarType::Float));
+  const bool biased = bias && bias->defined();
+  const Layer layer{
+      static_cast<const float*>(weight.const_data_ptr()),
+      biased ? static_cast<const float*>(bias->const_data_ptr()) : nullptr,
+      weight.size(1), weight.size(0), relu};
+  layer.run(
+      static_cast<const float*>(x.const_data_ptr()),
+      static_cast<float*>(result.mutable_data_ptr()), x.numel() / weight.size(1));
+  return result;
+}
+
+void register_operators() {
+  if (c10::Dispatcher::singleton().findSchema({"regluon::linear_row", ""})) return;
+  static torch::Library library(
+      torch::Library::FRAGMENT, "regluon", std::nullopt, __FILE__, __LINE__);
+  library.def("linear_row(Tensor x, Tensor weight, Tensor? bias, bool relu) -> Tensor");
+  library.impl(
+      "linear_row", torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, linear_row));
+}
+
 // ---- The Python object -----------------------------------------------------------------------
 
 struct Replay {
@@ -278,6 +405,7 @@ void raise_from(Replay* self, const std::exception_ptr& error, size_t place) {
   Py_DECREF(made);
 }
 
+// Fills the first slots from the arguments; says no with a Python exception set.
 bool load_inputs(Replay* self, Environment& env, PyObject* const* args, size_t count) {
   const Program& program = *self->program;
   if (count != program.inputs.size()) {
@@ -301,39 +429,259 @@ bool load_inputs(Replay* self, Environment& env, PyObject* const* args, size_t c
   return true;
 }
 
-PyObject* outputs_of(Replay* self, Environment& env) {
+PyObject* outputs_of(Replay* self, Environment& env, size_t count) {
   const auto& outputs = self->program->outputs;
-  Owned tuple(PyTuple_New(static_cast<Py_ssize_t>(outputs.size())));
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    IValue value = env.take(outputs[i]);
-    PyTuple_SET_ITEM(tuple.object, i, Owned(to_python(value)).release());
-  }
+  Owned tuple(PyTuple_New(static_cast<Py_ssize_t>(count)));
+  for (size_t i = 0; i < count; ++i)
+    PyTuple_SET_ITEM(tuple.object, i, Owned(to_python(env.take(outputs[i]))).release());
   return tuple.release();
+}
+
+// Runs the program with the interpreter lock released; says no with a Python exception set.
+bool run_unlocked(Replay* self, Environment& env) {
+  std::exception_ptr error;
+  {
+    WithoutLock unlocked;
+    try {
+      self->program->run(env);
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
+  if (error) raise_from(self, error, env.place);
+  return !error;
+}
+
+bool no_names(PyObject* names) {
+  if (!names || !PyTuple_GET_SIZE(names)) return true;
+  PyErr_SetString(PyExc_TypeError, "a program takes no arguments by name");
+  return false;
 }
 
 PyObject* replay_call(PyObject* object, PyObject* const* args, size_t flags, PyObject* names) {
   HANDLE_TH_ERRORS
   auto* self = reinterpret_cast<Replay*>(object);
-  if (names && PyTuple_GET_SIZE(names)) {
-    PyErr_SetString(PyExc_TypeError, "a program takes no arguments by name");
-    return nullptr;
-  }
+  if (!no_names(names)) return nullptr;
   Lease lease(*self->program);
   if (!load_inputs(self, lease.env, args, PyVectorcall_NARGS(flags))) return nullptr;
-  std::exception_ptr error;
-  {
-    WithoutLock unlocked;
+  if (!run_unlocked(self, lease.env)) return nullptr;
+  return outputs_of(self, lease.env, self->program->outputs.size());
+  END_HANDLE_TH_ERRORS
+}
+
+// ---- A pair of programs in torch's graph ------------------------------------------------------
+
+struct Bridge {
+  PyObject_HEAD
+  vectorcallfunc call;
+  Replay* forward;
+  Replay* backward;
+  PyObject* again;
+  std::vector<int32_t>* needed;   // inputs, the first arguments of the backward program
+  std::vector<int32_t>* reused;   // results, the next; then all further outputs of the forward one
+  std::vector<int32_t>* seeded;   // results whose gradients are its last arguments
+  std::vector<int32_t>* watched;  // inputs, then results, whose memory the further outputs share
+  size_t count;                   // of results
+};
+
+using torch::autograd::variable_list;
+
+// The same memory and version counter without a place in torch's graph.
+Tensor alias_of(const Tensor& tensor) {
+  auto* impl = tensor.unsafeGetTensorImpl();
+  return Tensor(impl->shallow_copy_and_detach(impl->version_counter(), false));
+}
+
+struct Saved {
+  IValue value;
+  uint32_t version = 0;
+
+  explicit Saved(IValue&& given) : value(std::move(given)) { version = current(); }
+
+  uint32_t current() const {
+    if (!value.isTensor() || value.toTensor().is_inference()) return 0;
+    return value.toTensor().unsafeGetTensorImpl()->version_counter().current_version();
+  }
+
+  void check() const {
+    if (current() == version) return;
+    const Tensor& tensor = value.toTensor();
+    TORCH_CHECK(
+        false,
+        "one of the variables needed for gradient computation has been modified by an inplace "
+        "operation: [", tensor.toString(), " ", tensor.sizes(), "] is at version ", current(),
+        "; expected version ", version, " instead.");
+  }
+};
+
+// One call of a bridge: where backward() finds what the forward program left.
+struct Pass : torch::autograd::Node {
+  Bridge* bridge;
+  std::vector<IValue> inputs;
+  std::vector<Saved> saved;  // `needed`, `reused`, `watched`
+  std::vector<IValue> extras;
+  bool released = false;
+  bool last = false;  // nobody looks at what was saved after the next apply()
+
+  explicit Pass(Bridge* bridge) : bridge(bridge) { Py_INCREF(bridge); }
+
+  ~Pass() override {
+    if (!Py_IsInitialized()) return;
+    WithLock lock;
+    Py_DECREF(bridge);
+  }
+
+  std::string name() const override { return "CompiledBackward"; }
+
+  void will_release_variables() override { last = true; }
+
+  void release_variables() override {
+    std::lock_guard<std::mutex> guard(mutex_);
+    released = true;
+    inputs.clear();
+    saved.clear();
+    extras.clear();
+  }
+
+  variable_list apply(variable_list&& seeds) override {
+    std::lock_guard<std::mutex> guard(mutex_);
+    TORCH_CHECK(!released, torch::autograd::ERR_BACKWARD_TWICE);
+    for (const Saved& one : saved) one.check();
+    if (c10::GradMode::is_enabled()) return call_again(seeds);
+    if (!only_seeded(seeds)) {
+      c10::AutoGradMode with_gradients(true);
+      variable_list found = call_again(seeds);
+      for (Tensor& gradient : found)
+        if (gradient.defined()) gradient = alias_of(gradient);
+      return found;
+    }
+    return replayed(seeds);
+  }
+
+  // Whether gradients came in for no other results than when the backward program was made.
+  bool only_seeded(const variable_list& seeds) const {
+    size_t defined = 0;
+    size_t expected = 0;
+    for (const Tensor& seed : seeds) defined += seed.defined();
+    for (int32_t place : *bridge->seeded) expected += seeds[place].defined();
+    return defined == expected;
+  }
+
+  variable_list replayed(const variable_list& seeds) {
+    Program& program = *bridge->backward->program;
+    Lease lease(program);
+    auto slot = lease.env.slots.begin();
+    const size_t handed = bridge->needed->size() + bridge->reused->size();
+    for (size_t i = 0; i < handed; ++i) *slot++ = saved[i].value;
+    for (IValue& extra : extras) *slot++ = last ? std::move(extra) : extra;
+    for (int32_t place : *bridge->seeded) {
+      const Tensor& seed = seeds[place];
+      *slot++ = seed.defined() ? seed.contiguous() : input_metadata(place).zeros_like();
+    }
     try {
-      self->program->run(lease.env);
+      program.run(lease.env);
     } catch (...) {
-      error = std::current_exception();
+      WithLock lock;
+      raise_from(bridge->backward, std::current_exception(), lease.env.place);
+      python_error error;
+      error.persist();
+      throw error;
+    }
+    variable_list found(num_outputs());
+    for (size_t i = 0; i < program.outputs.size(); ++i) {
+      IValue gradient = lease.env.take(program.outputs[i]);
+      if (gradient.isTensor()) found[i] = gradient.toTensor();
+    }
+    return found;
+  }
+
+  // Gradients that can be differentiated: the Python function makes them.
+  variable_list call_again(const variable_list& seeds) {
+    WithLock lock;
+    try {
+      Owned given(PyTuple_New(static_cast<Py_ssize_t>(inputs.size())));
+      for (size_t i = 0; i < inputs.size(); ++i)
+        PyTuple_SET_ITEM(given.object, i, Owned(to_python(inputs[i])).release());
+      Owned wanted(PyTuple_New(static_cast<Py_ssize_t>(seeds.size())));
+      for (size_t i = 0; i < seeds.size(); ++i)
+        PyTuple_SET_ITEM(wanted.object, i, Owned(to_python(seeds[i])).release());
+      Owned result(PyObject_CallFunctionObjArgs(
+          bridge->again, given.object, wanted.object, nullptr));
+      Owned items(PySequence_Fast(result.object, "the gradients are no sequence"));
+      variable_list found(num_outputs());
+      const auto count = static_cast<size_t>(PySequence_Fast_GET_SIZE(items.object));
+      for (size_t i = 0; i < std::min(count, found.size()); ++i) {
+        PyObject* gradient = PySequence_Fast_GET_ITEM(items.object, i);
+        if (gradient != Py_None) found[i] = py::cast<Tensor>(py::handle(gradient));
+      }
+      return found;
+    } catch (python_error& error) {
+      error.persist();
+      throw;
     }
   }
-  if (error) {
-    raise_from(self, error, lease.env.place);
-    return nullptr;
+};
+
+// Makes the results part of torch's graph and keeps what the backward program needs.
+void record(Bridge* self, Environment& env, std::vector<IValue>&& inputs) {
+  auto pass = c10::make_intrusive<Pass>(self);
+  torch::autograd::edge_list edges(inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].isTensor() && inputs[i].toTensor().requires_grad())
+      edges[i] = torch::autograd::impl::gradient_edge(inputs[i].toTensor());
+  pass->set_next_edges(std::move(edges));
+  const auto& outputs = self->forward->program->outputs;
+  for (size_t i = 0; i < self->count; ++i) {
+    IValue& value = env.slots[outputs[i].slot];
+    if (outputs[i].kind == Arg::kConstant || !value.toTensor().defined()) {
+      pass->add_input_metadata(torch::autograd::Node::undefined_input());
+      continue;
+    }
+    bool given = value.toTensor().requires_grad();  // an input, or the result a second time
+    for (const IValue& input : inputs) given |= input.isTensor() && input.is(value);
+    if (given) value = alias_of(value.toTensor());
+    const Tensor& result = value.toTensor();
+    const uint32_t place = pass->add_input_metadata(result);
+    if (torch::autograd::isDifferentiableType(result.scalar_type()))
+      torch::autograd::impl::set_gradient_edge(result, {pass, place});
   }
-  return outputs_of(self, lease.env);
+  auto save_result = [&](size_t place) {
+    pass->saved.emplace_back(alias_of(env.slots[outputs[place].slot].toTensor()));
+  };
+  for (int32_t place : *self->needed) pass->saved.emplace_back(IValue(inputs[place]));
+  for (int32_t place : *self->reused) save_result(place);
+  for (size_t place : *self->watched) {
+    if (place < inputs.size()) {
+      pass->saved.emplace_back(IValue(inputs[place]));
+    } else {
+      save_result(place - inputs.size());
+    }
+  }
+  for (size_t i = self->count; i < outputs.size(); ++i) {
+    const IValue& extra = env.slots[outputs[i].slot];
+    const bool result = extra.isTensor() && extra.toTensor().requires_grad();
+    pass->extras.push_back(result ? IValue(alias_of(extra.toTensor())) : extra);
+  }
+  pass->inputs = std::move(inputs);
+}
+
+PyObject* bridge_call(PyObject* object, PyObject* const* args, size_t flags, PyObject* names) {
+  HANDLE_TH_ERRORS
+  auto* self = reinterpret_cast<Bridge*>(object);
+  if (!no_names(names)) return nullptr;
+  Lease lease(*self->forward->program);
+  Environment& env = lease.env;
+  const size_t count = PyVectorcall_NARGS(flags);
+  if (!load_inputs(self->forward, env, args, count)) return nullptr;
+  bool recording = false;
+  if (c10::GradMode::is_enabled())
+    for (size_t i = 0; i < count; ++i)
+      recording |= env.slots[i].isTensor() && env.slots[i].toTensor().requires_grad();
+  std::vector<IValue> inputs;
+  if (recording) inputs.assign(env.slots.begin(), env.slots.begin() + count);
+  if (!run_unlocked(self->forward, env)) return nullptr;
+  if (recording) record(self, env, std::move(inputs));
+  return outputs_of(self->forward, env, self->count);
   END_HANDLE_TH_ERRORS
 }
 
@@ -506,31 +854,102 @@ void replay_dealloc(PyObject* object) {
   Py_TYPE(object)->tp_free(object);
 }
 
-PyTypeObject ReplayType = {PyVarObject_HEAD_INIT(nullptr, 0)};
+std::vector<int32_t>* new_slots(PyObject* tuple) {
+  return new std::vector<int32_t>(slots_of(tuple));
+}
 
-void make_type() {
-  ReplayType.tp_name = "regluon_replay.Replay";
+int bridge_traverse(PyObject* object, visitproc visit, void* arg) {
+  auto* self = reinterpret_cast<Bridge*>(object);
+  Py_VISIT(self->forward);
+  Py_VISIT(self->backward);
+  Py_VISIT(self->again);
+  return 0;
+}
+
+void bridge_dealloc(PyObject* object) {
+  PyObject_GC_UnTrack(object);
+  auto* self = reinterpret_cast<Bridge*>(object);
+  Py_XDECREF(self->forward);
+  Py_XDECREF(self->backward);
+  Py_XDECREF(self->again);
+  delete self->needed;
+  delete self->reused;
+  delete self->seeded;
+  delete self->watched;
+  Py_TYPE(object)->tp_free(object);
+}
+
+PyTypeObject ReplayType = {PyVarObject_HEAD_INIT(nullptr, 0)};
+PyTypeObject BridgeType = {PyVarObject_HEAD_INIT(nullptr, 0)};
+
+// (forward, backward, again, (needed, reused, seeded, watched), count)
+PyObject* bridge_new(PyTypeObject* type, PyObject* args, PyObject*) {
+  HANDLE_TH_ERRORS
+  PyObject *forward, *backward, *again, *places;
+  Py_ssize_t count;
+  if (!PyArg_ParseTuple(
+          args, "O!O!OOn", &ReplayType, &forward, &ReplayType, &backward, &again, &places, &count))
+    return nullptr;
+  Owned object(type->tp_alloc(type, 0));
+  auto* self = reinterpret_cast<Bridge*>(object.object);
+  self->call = bridge_call;
+  self->forward = reinterpret_cast<Replay*>(Py_NewRef(forward));
+  self->backward = reinterpret_cast<Replay*>(Py_NewRef(backward));
+  self->again = Py_NewRef(again);
+  self->count = static_cast<size_t>(count);
+  self->needed = new_slots(item(places, 0));
+  self->reused = new_slots(item(places, 1));
+  self->seeded = new_slots(item(places, 2));
+  self->watched = new_slots(item(places, 3));
+  const auto& inputs = self->forward->program->inputs;
+  const size_t outputs = self->forward->program->outputs.size();
+  const size_t handed = self->needed->size() + self->reused->size() + self->seeded->size();
+  if (self->count > outputs ||
+      handed + outputs - self->count != self->backward->program->inputs.size() ||
+      self->backward->program->outputs.size() > inputs.size())
+    throw std::invalid_argument("the backward program does not fit the forward program");
+  return object.release();
+  END_HANDLE_TH_ERRORS
+}
+
+void make_type(PyTypeObject& type, const char* name, Py_ssize_t size, Py_ssize_t call) {
+  type.tp_name = name;
+  type.tp_basicsize = size;
+  type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL;
+  type.tp_call = PyVectorcall_Call;
+  type.tp_vectorcall_offset = call;
+}
+
+void make_types() {
+  make_type(ReplayType, "regluon_replay.Replay", sizeof(Replay), offsetof(Replay, call));
   ReplayType.tp_doc = "A program of torch operators that runs without Python.";
-  ReplayType.tp_basicsize = sizeof(Replay);
-  ReplayType.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL;
   ReplayType.tp_new = replay_new;
   ReplayType.tp_dealloc = replay_dealloc;
   ReplayType.tp_traverse = replay_traverse;
-  ReplayType.tp_call = PyVectorcall_Call;
-  ReplayType.tp_vectorcall_offset = offsetof(Replay, call);
+  make_type(BridgeType, "regluon_replay.Bridge", sizeof(Bridge), offsetof(Bridge, call));
+  BridgeType.tp_doc = "A forward and a backward program as one function in torch's graph.";
+  BridgeType.tp_new = bridge_new;
+  BridgeType.tp_dealloc = bridge_dealloc;
+  BridgeType.tp_traverse = bridge_traverse;
 }
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "regluon_replay", nullptr, -1, nullptr};
+
+void add_type(PyObject* module, const char* name, PyTypeObject& type) {
+  if (PyType_Ready(&type) < 0) throw python_error();
+  if (PyModule_AddObjectRef(module, name, reinterpret_cast<PyObject*>(&type)) < 0)
+    throw python_error();
+}
 
 }  // namespace
 
 PyMODINIT_FUNC PyInit_regluon_replay() {
   HANDLE_TH_ERRORS
-  make_type();
-  if (PyType_Ready(&ReplayType) < 0) return nullptr;
+  make_types();
+  register_operators();
   Owned module(PyModule_Create(&definition));
-  if (PyModule_AddObjectRef(module.object, "Replay", reinterpret_cast<PyObject*>(&ReplayType)) < 0)
-    return nullptr;
+  add_type(module.object, "Replay", ReplayType);
+  add_type(module.object, "Bridge", BridgeType);
   return module.release();
   END_HANDLE_TH_ERRORS
 }
