@@ -6,7 +6,8 @@ The arithmetic is MXNet's: SGD clips the rescaled gradient and then adds the wei
 it first; `clip_gradient` below 0 means none. NaN and infinity pass through to the weights.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
@@ -218,6 +219,30 @@ def multi_adam_update(
         )
 
     _run(kernel, (weights, grads, means, variances), lrs, wds)
+
+
+def counted_adam_update(
+    weights: list[Tensor],
+    grads: list[Tensor],
+    means: list[Tensor],
+    variances: list[Tensor],
+    lrs: Sequence[float],
+    wds: Sequence[float],
+    beta1: float,
+    beta2: float,
+    counts: dict[Hashable, int],
+    keys: Sequence[Hashable],
+    **attrs: float,
+) -> None:
+    """Do `multi_adam_update` with the correction of the bias for one more update of each weight.
+
+    `counts` says how many updates of the weights with these `keys` there were. It counts here,
+    not at the call: an update that fails, or does not run because its gradient failed, is none.
+    """
+    steps = [counts[key] + 1 for key in keys]
+    lrs = [lr * math.sqrt(1 - beta2**t) / (1 - beta1**t) for lr, t in zip(lrs, steps, strict=True)]
+    multi_adam_update(weights, grads, means, variances, lrs, wds, beta1, beta2, **attrs)
+    counts.update(zip(keys, steps, strict=True))
 
 
 @register(same, nd="sgd_update", symbol="sgd_update", differentiable="")

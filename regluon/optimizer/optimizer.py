@@ -85,6 +85,9 @@ class Optimizer:
         self.idx2name = dict(param_idx2name or {})
         self._all_counts: dict[Context, dict[Index, int]] = {}
         self._index_update_count: dict[Index, int] = self._all_counts.setdefault(cpu(), {})
+        # Of rules that use the counts: without updates that failed, known when tasks have run.
+        self._all_done: dict[Context, dict[Index, int]] = {}
+        self._done: dict[Index, int] = self._all_done.setdefault(cpu(), {})
         self.set_lr_mult({})
         self.set_wd_mult({})
 
@@ -188,6 +191,7 @@ class Optimizer:
         if not weights:
             return
         self._index_update_count = self._all_counts.setdefault(weights[0].context, {})
+        self._done = self._all_done.setdefault(weights[0].context, {})
         copied = [(w, s[0]) for w, s in zip(weights, states, strict=True) if self._through_copy(w)]
         if copied:
             grads = [g.astype("float32") if self._through_copy(g) else g for g in grads]
@@ -210,8 +214,9 @@ class Optimizer:
             if not name.startswith("_") and isinstance(value, int | float | None)
         }
         counts: dict[Index, int] = {}
-        for each in self._all_counts.values():  # contexts may update different weights
-            counts |= {index: max(n, counts.get(index, 0)) for index, n in each.items()}
+        for ctx, each in self._all_counts.items():  # contexts may update different weights
+            known = each | self._all_done.get(ctx, {})
+            counts |= {index: max(n, counts.get(index, 0)) for index, n in known.items()}
         return {**plain, "counts": list(counts.items())}
 
     def restore(self, settings: Mapping[str, Any], contexts: Sequence[Context]) -> None:
@@ -221,6 +226,8 @@ class Optimizer:
                 setattr(self, name, value)
         counts = {index: int(count) for index, count in settings.get("counts", [])}
         self._all_counts = {ctx: dict(counts) for ctx in contexts}
+        self._all_done = {}
+        self._done = self._all_done.setdefault(cpu(), {})
 
 
 def _check_number(name: str, value: Any, *, optional: bool = False) -> None:

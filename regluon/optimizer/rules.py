@@ -1,13 +1,17 @@
 """The rules: how a gradient changes a weight. Their arithmetic is in `ops/update.py`."""
 
-import math
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from regluon.array.dispatch import call, invoke
 from regluon.array.ndarray import NDArray
-from regluon.ops.registry import TABLE
+from regluon.ops.registry import TABLE, Op
+from regluon.ops.update import counted_adam_update
 from regluon.optimizer.optimizer import Index, Optimizer, State, register
+
+
+_ADAM = dataclasses.replace(TABLE["multi_adam_update"], fn=counted_adam_update)
 
 
 def _zeros(weight: NDArray) -> NDArray:
@@ -24,7 +28,7 @@ class _Grouped(Optimizer):
         self.update_group([index], [weight], [grad], [state])
 
     def _run(
-        self, name: str, indices: Sequence[Index], *arrays: Sequence[NDArray], **attrs: Any
+        self, op: Op, indices: Sequence[Index], *arrays: Sequence[NDArray], **attrs: Any
     ) -> None:
         """Call a grouped operator; the first layers, which the next batch needs first, go first."""
         attrs |= {"wds": self._get_wds(indices), "rescale_grad": self.rescale_grad}
@@ -33,7 +37,7 @@ class _Grouped(Optimizer):
         first = indices[0]
         priority = -first if isinstance(first, int) else 0
         listed = [list(group) for group in arrays]
-        invoke(TABLE[name], listed, attrs, NDArray, priority=priority)
+        invoke(op, listed, attrs, NDArray, priority=priority)
 
 
 @register
@@ -73,9 +77,9 @@ class SGD(_Grouped):
         attrs: dict[str, Any] = {"lrs": self._get_lrs(indices)}
         if self.momentum:
             attrs["momentum"] = self.momentum
-            self._run("multi_sgd_mom_update", indices, weights, grads, states, **attrs)
+            self._run(TABLE["multi_sgd_mom_update"], indices, weights, grads, states, **attrs)
         else:
-            self._run("multi_sgd_update", indices, weights, grads, **attrs)
+            self._run(TABLE["multi_sgd_update"], indices, weights, grads, **attrs)
 
 
 @register
@@ -119,20 +123,19 @@ class Adam(_Grouped):
     ) -> None:
         """Change weights of one type and context in one task."""
         self._update_count(indices)
-        counts = [self._index_update_count[index] for index in indices]
-        lrs = [
-            lr * math.sqrt(1 - self.beta2**t) / (1 - self.beta1**t)
-            for lr, t in zip(self._get_lrs(indices), counts, strict=True)
-        ]
+        for index in indices:
+            self._done.setdefault(index, self._index_update_count[index] - 1)
         means, variances = zip(*states, strict=True)
         self._run(
-            "multi_adam_update",
+            _ADAM,
             indices,
             weights,
             grads,
             means,
             variances,
-            lrs=lrs,
+            lrs=self._get_lrs(indices),
+            counts=self._done,
+            keys=list(indices),
             beta1=self.beta1,
             beta2=self.beta2,
             epsilon=self.epsilon,

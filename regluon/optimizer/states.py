@@ -31,15 +31,16 @@ def save(
 ) -> None:
     """Save the states of weights, with the optimizer's numbers or only its counts of updates."""
     arrays: dict[str, NDArray] = {}
-    settings = optimizer.settings()
+    trees = [[index, _flat(state, str(index), arrays)] for index, state in states.items()]
+    for array in arrays.values():
+        dispatch.wait(array)
+    settings = optimizer.settings()  # the counts are those of the updates that have run
     described = {
         "optimizer": type(optimizer).__name__,
         "settings": settings if numbers else {name: settings[name] for name in _COUNTS},
         "parameters": [list(weight) for weight in weights],
-        "states": [[index, _flat(state, str(index), arrays)] for index, state in states.items()],
+        "states": trees,
     }
-    for array in arrays.values():
-        dispatch.wait(array)
     tensors = {name: array.value() for name, array in arrays.items()}
     metadata = {_KEY: json.dumps(described)}
     serialize.save(fname, tensors, format="safetensors", metadata=metadata)

@@ -6,6 +6,7 @@ The numbers are those of the list of fault cases that the engine was built for.
 import contextlib
 import re
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -86,6 +87,12 @@ def test_3_an_array_that_never_had_a_value_gets_one_when_all_of_it_is_written() 
             part.asnumpy()
 
 
+def overwritten(overwrite: Callable[[], object], array: nd.NDArray) -> onp.ndarray:
+    """Return what is read after a write."""
+    overwrite()
+    return array.asnumpy()
+
+
 def test_3_a_view_of_an_array_that_never_had_a_value_cannot_be_written_by_any_engine() -> None:
     failed = bad_rows(large())
     view = failed[:200]
@@ -99,8 +106,7 @@ def test_3_a_view_of_an_array_that_never_had_a_value_cannot_be_written_by_any_en
             lambda: large(3.0).copyto(view),
         ):
             with pytest.raises(mx.MXNetError, match="999"):
-                overwrite()
-                view.asnumpy()
+                overwritten(overwrite, view)
             with contextlib.suppress(mx.MXNetError):
                 nd.waitall()
 
@@ -173,12 +179,18 @@ def test_6_several_failures_come_together_from_waitall() -> None:
     nd.waitall()
 
 
-def trained(bad_step: int | None) -> dict[str, onp.ndarray]:
-    """Train for five steps with momentum; a bad label in one of them is caught and left out."""
+SGD = ("sgd", {"learning_rate": 0.1, "momentum": 0.9})
+ADAM = ("adam", {"learning_rate": 0.1})
+
+
+def trained(
+    bad_step: int | None, optimizer: tuple[str, dict[str, float]], *, reading: bool = True
+) -> dict[str, onp.ndarray]:
+    """Train for five steps; a bad label in one of them is caught, at once if `reading`."""
     mx.random.seed(3)
     net = gluon.nn.Dense(150, in_units=150)
     net.initialize(mx.init.Normal(0.1))
-    trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1, "momentum": 0.9})
+    trainer = gluon.Trainer(net.collect_params(), *optimizer)
     loss_fn = gluon.loss.SoftmaxCrossEntropyLoss()
     x = nd.array(onp.random.RandomState(1).rand(150, 150))
     for step in range(5):
@@ -187,20 +199,40 @@ def trained(bad_step: int | None) -> dict[str, onp.ndarray]:
             if bad_step is None:
                 continue
             label[7] = 150
-        expected = pytest.raises(mx.MXNetError, match="150") if step == bad_step else nullcontext()
+        bad = step == bad_step and reading
+        expected = pytest.raises(mx.MXNetError, match="150") if bad else nullcontext()
         with expected:
             with autograd.record():
                 loss = loss_fn(net(x), label)
             loss.backward()
             trainer.step(150)
-            loss.asnumpy()
+            if reading:
+                loss.asnumpy()
+    if bad_step is not None and not reading:
+        with pytest.raises(mx.MXNetError, match="150"):
+            nd.waitall()
     return {name: p.data().asnumpy() for name, p in net.collect_params().items()}
 
 
-def test_7_a_bad_label_that_is_caught_leaves_the_training_as_if_that_step_was_not() -> None:
-    without, with_bad = trained(None), trained(2)
+@pytest.mark.parametrize("optimizer", [SGD, ADAM])
+@pytest.mark.parametrize("reading", [True, False])
+def test_7_a_bad_label_that_is_caught_leaves_the_training_as_if_that_step_was_not(
+    optimizer: tuple[str, dict[str, float]], reading: bool
+) -> None:
+    without, with_bad = trained(None, optimizer), trained(2, optimizer, reading=reading)
     for want, found in zip(without.values(), with_bad.values(), strict=True):
         onp.testing.assert_array_equal(found, want)
+
+
+def test_7_the_saved_count_of_updates_leaves_a_failed_one_out() -> None:
+    adam = mx.optimizer.Adam()
+    updater = mx.optimizer.get_updater(adam)
+    weight = large()
+    for grad in (large(), bad_rows(large()), large()):
+        updater(0, grad, weight)
+    with pytest.raises(mx.MXNetError, match="999"):
+        nd.waitall()
+    assert adam.settings()["counts"] == [(0, 2)]
 
 
 def test_7_a_failure_in_backward_leaves_the_parameters_and_is_told_at_the_next_wait() -> None:
