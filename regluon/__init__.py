@@ -3,8 +3,10 @@
 import sys
 
 from regluon import (  # noqa: F401
+    amp as amp,
     autograd as autograd,
     context as context,
+    contrib as contrib,
     engine as engine,
     gluon as gluon,
     image as image,
@@ -28,7 +30,7 @@ from regluon import (  # noqa: F401
     random as rnd,
     util as util,
 )
-from regluon.array.absent import Namespace, refused
+from regluon.array.absent import refused
 from regluon.base import MXNetError as MXNetError
 from regluon.context import (
     Context as Context,
@@ -56,8 +58,6 @@ __version__ = "0.1.0"
 # MXNet has these functions under two names: `mx.nd.random.uniform` is `mx.random.uniform` too.
 for _name, _function in vars(nd.random).items():
     setattr(random, _name, _function)
-
-contrib = Namespace("contrib", nd=nd.contrib, ndarray=nd.contrib)
 
 # Modules that MXNet has under the longer names: `from mxnet.ndarray import zeros`.
 sys.modules |= {

@@ -81,7 +81,15 @@ ABSENT: Reasons = (
     ),
     ("Lua's torch: use `gluon.nn.TorchBlock` and `nd.from_torch`", "th torch"),
     ("networks of ONNX files: convert them with PyTorch's tools", "onnx contrib.onnx"),
-    ("of MXNet's experiments, there are the operators of `mx.nd.contrib`", "contrib.*"),
+    (
+        "of MXNet's experiments, there are the operators of `mx.nd.contrib` and mixed precision, "
+        "`contrib.amp`",
+        "contrib.*",
+    ),
+    (
+        "it converts symbols, which come with a later release: use `convert_hybrid_block`",
+        "amp.convert_model amp.convert_symbol amp.convert_bucketing_module",
+    ),
 )
 """Why names of MXNet are missing: patterns of `namespace.name`, the first that fits counts."""
 

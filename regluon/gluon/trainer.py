@@ -93,7 +93,9 @@ class Trainer:
             self._optimizer = opt.create(
                 optimizer, param_dict=by_index, **dict(optimizer_params or {})
             )
-        self._scale = self._optimizer.rescale_grad
+        # The scale of the loss is divided out by these two, under MXNet's names of them.
+        self._scale = self._amp_original_scale = self._optimizer.rescale_grad
+        self._amp_loss_scaler: Any = None  # an amp.LossScaler
         self._updaters: dict[Context, Updater] = {}
 
     @property
@@ -122,7 +124,7 @@ class Trainer:
         self._rescale(batch_size)
         self._init_kvstore()
         self._exchange(work)
-        if not self._update_on_kvstore:
+        if not (self._update_on_kvstore or self._overflowed(work)):
             self._apply(work)
         _note_used(work)
 
@@ -137,8 +139,29 @@ class Trainer:
         work = self._work(ignore_stale_grad)
         self._check_halves("update")
         self._rescale(batch_size)
-        self._apply(work)
+        if not self._overflowed(work):
+            self._apply(work)
         _note_used(work)
+
+    def set_loss_scaler(self, scaler: Any) -> None:
+        """Skip steps whose gradients overflow, as `scaler` sees it; `amp.init_trainer` calls it.
+
+        The Trainer then updates Parameters itself, not in its kvstore.
+        """
+        if scaler.dynamic and (self._wanted or self._update_on_kvstore):
+            raise MXNetError(
+                "steps cannot be skipped where the kvstore updates Parameters: make the Trainer "
+                "with update_on_kvstore=False, and call amp.init_trainer() before its first step"
+            )
+        self._amp_loss_scaler = scaler
+
+    def _overflowed(self, work: list[_Work]) -> bool:
+        """Say whether a gradient is not finite, where the loss is scaled: the step is skipped."""
+        scaler = self._amp_loss_scaler
+        if scaler is None or not work:
+            return False
+        new = (itertools.compress(item.grads, item.fresh) for item in work)
+        return bool(scaler.has_overflow(itertools.chain.from_iterable(new)))
 
     def _work(self, ignore_stale_grad: bool) -> list[_Work]:
         """Return the Parameters to update, those with a new gradient on some context."""
@@ -208,7 +231,8 @@ class Trainer:
             raise MXNetError(
                 f"the kvstore {store.type!r} cannot update Parameters: use update_on_kvstore=False"
             )
-        if self._wanted is not None or not capable:
+        scaled = self._amp_loss_scaler is not None and self._amp_loss_scaler.dynamic
+        if self._wanted is not None or scaled or not capable:
             return bool(self._wanted)
         if self._given == "local":
             sizes = (math.prod(param.list_data()[0].shape) for param in self._params)

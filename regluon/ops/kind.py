@@ -9,21 +9,20 @@ from regluon.base import MXNetError
 from regluon.ops.dtype import torch_dtype
 from regluon.ops.infer import same
 from regluon.ops.registry import Spec, register
-from regluon.ops.unary import cast
 
 
 def _amp_rule(data: Spec, dtype: Any) -> tuple[Spec, ...]:
     return (Spec(data.shape, torch_dtype(dtype) if data.dtype.is_floating_point else data.dtype),)
 
 
-@register(_amp_rule, nd="amp_cast", symbol="amp_cast", view="lazy copy")
+@register(_amp_rule, nd="amp_cast", symbol="amp_cast")
 def amp_cast(data: Tensor, dtype: Any) -> Tensor:
     """Convert an array of floating-point numbers to another dtype; others stay as they are.
 
     >>> nd.amp_cast(nd.ones(2), dtype="float16").dtype.__name__
     'float16'
     """
-    return cast(data, dtype if data.is_floating_point() else data.dtype)
+    return data.to(torch_dtype(dtype) if data.is_floating_point() else data.dtype, copy=True)
 
 
 def _common(dtypes: list[torch.dtype], narrow: bool) -> torch.dtype | None:

@@ -94,7 +94,9 @@ def _average(
     """Call torch's average pooling, one axis as two: only then it takes a divisor."""
     kernel, stride, ceil = windows.kernel, windows.stride, windows.convention == "full"
     if data.dim() == 5:
-        return F.avg_pool3d(data, kernel, stride, pad, ceil, count_pad, divisor)
+        wide = data.float() if data.is_cpu and data.itemsize < 4 else data  # torch has no kernel
+        result = F.avg_pool3d(wide, kernel, stride, pad, ceil, count_pad, divisor)
+        return result.to(data.dtype)
     if data.dim() == 4:
         return F.avg_pool2d(data, kernel, stride, pad, ceil, count_pad, divisor)
     row = F.avg_pool2d(

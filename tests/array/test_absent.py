@@ -25,7 +25,11 @@ MODULES = {
     "LogisticLoss Loss PoissonNLLLoss SDMLLoss SigmoidBCELoss SigmoidBinaryCrossEntropyLoss "
     "SoftmaxCELoss SoftmaxCrossEntropyLoss SquaredHingeLoss TripletLoss",
     "gluon.nn": "SymbolBlock",
-    "contrib": "autograd io nd ndarray onnx quantization sym symbol tensorboard text",
+    "amp": "convert_bucketing_module convert_hybrid_block convert_model convert_symbol init "
+    "init_trainer list_conditional_fp32_ops list_fp32_ops list_loss_output_functions "
+    "list_lp16_fp32_ops list_lp16_ops list_lp16_use_fp32_params list_widest_type_cast scale_loss "
+    "unscale",
+    "contrib": "amp autograd io nd ndarray onnx quantization sym symbol tensorboard text",
     "nd": "_internal contrib image linalg op random sparse",
 }
 """MXNet 1.9.1's modules and what they hold, beside the operators of `mxnet_names`."""
