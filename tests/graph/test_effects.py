@@ -2,8 +2,15 @@ import pytest
 import torch
 
 from regluon.graph.node import Node, Value
-from regluon.graph.passes.effects import Effects, is_pure, is_random, is_removable, is_view
-from tests.graph.programs import traced
+from regluon.graph.passes.effects import (
+    Effects,
+    is_pure,
+    is_random,
+    is_removable,
+    is_view,
+    numbered,
+)
+from tests.graph.programs import assert_same_bits, traced
 
 
 def one(function, *tensors):
@@ -105,3 +112,19 @@ def test_merged_values_have_the_writes_of_both():
     effects.merge(x, y)
     assert effects.is_written(y)
     assert effects.is_given(y)
+
+
+def test_after_numbering_equal_numbers_are_shared_memory():
+    def function(x):
+        y = x
+        for _ in range(5):
+            y = torch.exp(y).t().relu_()
+        return x.detach(), y
+
+    graph = traced(function, X)
+    result = numbered(graph)
+    assert_same_bits(result, graph, [X])
+    values = {v for node in result.nodes for v in node.outputs}
+    assert len({value.meta.storage for value in values}) == 6
+    assert result.inputs == graph.inputs
+    assert result.outputs[0].meta.storage == graph.inputs[0].meta.storage

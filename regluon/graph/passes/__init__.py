@@ -1,1 +1,72 @@
 """Passes: functions from graph to graph, in the orders in which programs are compiled."""
+
+from collections.abc import Callable, Collection
+
+from regluon.base import MXNetError
+from regluon.graph.node import Graph
+from regluon.graph.passes.aliases import without_aliases
+from regluon.graph.passes.common import without_repeats
+from regluon.graph.passes.dead import without_dead
+from regluon.graph.passes.effects import numbered
+from regluon.graph.passes.folding import folded
+from regluon.graph.passes.functional import functional
+from regluon.graph.passes.fusion import with_convolutions_fused, with_norms_folded
+from regluon.graph.passes.layout import channels_last
+from regluon.graph.passes.memory import in_place
+
+
+_Passes = tuple[tuple[str, Callable[[Graph], Graph]], ...]
+
+_CLEANED: _Passes = (
+    ("numbers", numbered),
+    ("dead", without_dead),
+    ("aliases", without_aliases),
+    ("functional", functional),
+    ("common", without_repeats),
+    ("folding", folded),
+)
+# What has these names may change results within rounding; all else keeps every bit.
+ROUNDING = frozenset(("norms", "fusion", "layout", "linear"))
+
+INFERENCE: _Passes = (
+    *_CLEANED,
+    ("norms", with_norms_folded),
+    ("fusion", with_convolutions_fused),
+    ("layout", channels_last),
+    ("dead", without_dead),
+    ("memory", in_place),
+)
+TRAINING: _Passes = (
+    *_CLEANED,
+    ("layout", channels_last),
+    ("dead", without_dead),
+    ("memory", in_place),
+)
+
+
+def inference(graph: Graph, *, exact: bool = False, without: Collection[str] = ()) -> Graph:
+    """Return the graph after the passes for programs whose parameters rarely change.
+
+    `exact` leaves out what changes results within rounding, `without` passes by their names.
+    Nodes for fixed inputs are left in: `hoisted` takes them out.
+    """
+    return _passed(graph, INFERENCE, exact, without)
+
+
+def training(graph: Graph, *, exact: bool = False, without: Collection[str] = ()) -> Graph:
+    """Return the graph after the passes for programs whose parameters change with every call.
+
+    `exact` leaves out what changes results within rounding, `without` passes by their names.
+    """
+    return _passed(graph, TRAINING, exact, without)
+
+
+def _passed(graph: Graph, passes: _Passes, exact: bool, without: Collection[str]) -> Graph:
+    unknown = set(without) - {name for name, _ in INFERENCE + TRAINING}
+    if unknown:
+        raise MXNetError(f"there is no pass {sorted(unknown)[0]!r} to leave out")
+    left_out = {*without, *(ROUNDING if exact else ())}
+    for name, change in passes:
+        if name not in left_out:
+            graph = change(graph)
+    return graph

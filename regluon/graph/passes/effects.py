@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from regluon.graph.node import Graph, Node, Value, values_in
+from regluon.graph.node import Graph, Node, Value, substituted, values_in
 
 
 # Their results may be their argument, though the schema does not say so.
@@ -153,11 +153,35 @@ class Effects:
                 self._unite((seen.setdefault(value.meta.storage, value), value))
 
 
+def numbered(graph: Graph) -> Graph:
+    """Number the storages anew, so that equal numbers mean shared memory for all values.
+
+    A tracer numbers storages by address, and an address is used again once a tensor is gone. Inputs
+    and constants live on: they keep their numbers.
+    """
+    effects = Effects(graph)
+    known = [value.meta.storage for value in (*graph.inputs, *graph.constants) if value.meta]
+    first = max(known, default=0) + 1
+    numbers: dict[Value, int] = {}
+    table: dict[Value, Value] = {}
+    for node in graph.nodes:
+        for value in node.outputs:
+            if value is None or value.meta is None or value in table or effects.is_given(value):
+                continue
+            number = first + len(numbers)
+            number = numbers.setdefault(effects.memory(value), number)
+            table[value] = Value(value.name, value.meta._replace(storage=number))
+    ends = [None if value is None else table.get(value, value) for value in graph.outputs]
+    return graph.with_nodes((substituted(node, table) for node in graph.nodes), ends)
+
+
 def _shared(node: Node) -> list[Value]:
     """Return arguments and results of a node that may share memory."""
     results = [value for value in node.outputs if value is not None]
     if node.opaque or node.title in _SHARES_UNDECLARED:
         return [*node.inputs, *results]
+    if not node.inputs:
+        return []
     found: list[Value] = []
     if any(result.alias_info is not None for result in schema(node).returns):
         found = [*_aliased(node), *results]
