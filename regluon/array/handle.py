@@ -44,7 +44,7 @@ class Node:
 class Leaf(Node):
     """A node without parents, made by `attach_grad`: where gradients are delivered."""
 
-    __slots__ = ("active", "fresh", "grad", "req", "tensor")
+    __slots__ = ("active", "early", "fresh", "grad", "req", "tensor")
 
     def __init__(self, tensor: Tensor | None, grad: "Handle | None", req: str) -> None:
         super().__init__()
@@ -54,7 +54,19 @@ class Leaf(Node):
         self.spent = req == "null"
         # While regluon's own backward computes its gradient: the storage that is taken by then.
         self.active: set[int] | None = None
+        self.early: Handle | None = None  # the gradient, if nothing else in the pass writes to it
         self.fresh = False  # its gradient was computed since the trainer last used it
+
+    def deliver(self, gradient: Tensor) -> None:
+        """Store a gradient, or add it, as was asked for."""
+        if self.grad is None:
+            return
+        if self.req == "add":
+            self.grad.value().add_(gradient)
+        elif self.grad._view is not None:
+            self.grad.value().copy_(gradient)
+        else:
+            self.grad._data = gradient
 
 
 class FunctionNode(Node):

@@ -1,6 +1,7 @@
 """Gradients: leaves, the graph of recorded calls, and the backward pass as one engine task."""
 
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -48,10 +49,10 @@ def adopt(array: Handle, leaf: Tensor, grad: Handle | None, req: str) -> None:
         owner = reference()
         if owner is not None and owner.active is not None and tensor.grad is not None:
             taken, owner.active = owner.active, None
-            _deliver(owner, _own(tensor.grad, taken))
+            owner.deliver(_own(tensor.grad, taken))
             tensor.grad = None
-            if owner.grad is not None and owner.grad._view is None:  # a view is but a part
-                selected.engine.complete(owner.grad)
+            if owner.early is not None:
+                selected.engine.complete(owner.early)
 
     leaf.register_post_accumulate_grad_hook(finished)
 
@@ -95,17 +96,6 @@ def _own(gradient: Tensor, taken: set[int]) -> Tensor:
     return gradient
 
 
-def _deliver(leaf: Leaf, gradient: Tensor) -> None:
-    if leaf.grad is None:
-        return
-    if leaf.req == "add":
-        leaf.grad.value().add_(gradient)
-    elif leaf.grad._view is not None:
-        leaf.grad.value().copy_(gradient)
-    else:
-        leaf.grad._data = gradient
-
-
 def backward(
     heads: Sequence[Handle],
     head_grads: Sequence[Handle | None],
@@ -140,6 +130,7 @@ def _queue_backward(
 ) -> None:
     leaves = [node for node in nodes if isinstance(node, Leaf)]
     grads = [leaf.grad for leaf in leaves if leaf.grad is not None]
+    homes = Counter(id(grad.root) for grad in grads)
     site = user_line()
     for leaf in leaves:
         leaf.fresh = True
@@ -150,6 +141,7 @@ def _queue_backward(
         reached = [pair for pair in zip(tensors, seeds, strict=True) if pair[0].requires_grad]
         for leaf in leaves:
             leaf.active = taken
+            leaf.early = leaf.grad if homes[id(leaf.grad)] == 1 else None
         try:
             if reached:
                 roots, given = zip(*reached, strict=True)
@@ -187,7 +179,7 @@ def _spend(nodes: Sequence[Node]) -> None:
 def _clear_unreached(leaf: Leaf) -> None:
     """A leaf that the graph names but no gradient reached, as behind BlockGrad, gets zeros."""
     if leaf.active is not None and leaf.grad is not None and leaf.req == "write":
-        _deliver(leaf, torch.zeros_like(leaf.grad.value()))
+        leaf.deliver(torch.zeros_like(leaf.grad.value()))
 
 
 def _leave(finished: Sequence[Handle]) -> None:

@@ -1,6 +1,7 @@
 """Reading beside a worker that finishes: right at whatever instant it does so."""
 
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -100,3 +101,30 @@ def test_a_part_is_never_that_of_the_value_before_the_one_that_is_being_written(
     values = [array.asnumpy().tolist() for array in found if array is not None]
     assert values
     assert values == [[[1, 1], [1, 1]]] * len(values)
+
+
+class Slow(autograd.Function):
+    """An operation whose gradient takes its time."""
+
+    def forward(self, x: nd.NDArray) -> nd.NDArray:
+        return x * 3
+
+    def backward(self, dy: nd.NDArray) -> nd.NDArray:
+        time.sleep(0.1)
+        return dy * 3
+
+
+@pytest.mark.parametrize(("request_", "want"), [("add", 7 + 2 + 3), ("write", 3)])
+@pytest.mark.parametrize("viewed", [False, True])
+def test_a_gradient_of_two_variables_is_read_when_both_have_delivered(
+    request_: str, want: float, viewed: bool
+) -> None:
+    x, y, both = nd.ones((200, 200)), nd.ones((200, 200)), nd.full((200, 200), 7)
+    second = both.reshape((200, 200)) if viewed else both
+    autograd.mark_variables([x, y], [both, second], request_)
+    with autograd.record():
+        late = Slow()(y)
+        loss = x * 2 + late  # backward comes to x first
+    loss.backward()
+    got = both.asnumpy()
+    assert (got.min(), got.max()) == (want, want)
