@@ -27,6 +27,18 @@ def tiny(expression):
     return build
 
 
+def dispatch():
+    x = nd.random.uniform(shape=(2000, 2000))
+
+    def step():
+        y = x
+        for _ in range(10):
+            y = nd.dot(y, x)
+        return y
+
+    return step
+
+
 def small(name):
     def build():
         operands = arrays(
@@ -81,10 +93,12 @@ if __name__ == "__main__":
     serve(
         {
             **{name: small(name) for name in EXPRESSIONS},
+            "dispatch": dispatch,
             "tiny add": tiny(lambda y, x: y + x),
             "tiny scalar": tiny(lambda y, x: y * 1.0),
             "mlp 1": mlp(1),
             "mlp 32": mlp(32),
             "resnet18": resnet18,
-        }
+        },
+        nd.waitall,
     )

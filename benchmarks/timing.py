@@ -65,8 +65,13 @@ class Peer:
         self.process.wait(10)
 
 
-def serve(cases: dict[str, Callable[[], Callable[[], object]]]) -> None:
-    """Be a peer: build each case when it is first asked for, and time it."""
+def serve(
+    cases: dict[str, Callable[[], Callable[[], object]]], settle: Callable[[], object]
+) -> None:
+    """Be a peer: build each case when it is first asked for, and time it.
+
+    `settle` returns when nothing is pending: before a case is timed, and after it, uncounted.
+    """
     built: dict[str, Callable[[], object]] = {}
     for line in sys.stdin:
         order = json.loads(line)
@@ -74,7 +79,10 @@ def serve(cases: dict[str, Callable[[], Callable[[], object]]]) -> None:
         if name not in built:
             built[name] = cases[name]()
             built[name]()
-        print(json.dumps({"seconds": seconds(built[name], order["repeat"])}), flush=True)
+        settle()
+        taken = seconds(built[name], order["repeat"])
+        settle()
+        print(json.dumps({"seconds": taken}), flush=True)
 
 
 def machine(**versions: str) -> dict[str, object]:
