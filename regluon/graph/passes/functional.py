@@ -27,7 +27,7 @@ def functional(graph: Graph) -> Graph:
             continue
         value = old.inputs[0]
         node = substituted(old, table)
-        result = Value(f"{value.name}_", value.meta)
+        result = Value(f"{value.name}_", value.meta and value.meta._replace(storage=0))
         nodes.append(replace(node, target=target, outputs=(result,)))
         table[value] = result
     ends = [None if value is None else table.get(value, value) for value in graph.outputs]
