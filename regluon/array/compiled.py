@@ -4,8 +4,8 @@ import math
 import time
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from regluon import random
@@ -13,6 +13,7 @@ from regluon.array.capture import Captured
 from regluon.array.dispatch import state
 from regluon.array.faults import placed
 from regluon.array.handle import Handle, Node
+from regluon.array.quick import Quick
 from regluon.base import user_line
 from regluon.context import Context
 from regluon.engine.selection import selected
@@ -41,6 +42,17 @@ class Compiled:
         self.keys = list(captured.calls.keys.values())
         self.execution = Execution(captured.calls, captured.live, captured.written, plan, arguments)
         self.seconds = math.inf  # of the fastest run so far
+
+    def quick(
+        self, arrays: Sequence[Handle], beside: Sequence[tuple[dict[Any, Any] | None, Handle]]
+    ) -> Quick | None:
+        """Return the short way of this call, if there is one by now."""
+        program = self.execution.program
+        simple = not (self.recording or self.written or self.keys or len(self.kinds) != 1)
+        plain = all(array._view is None and array._graph is None for array in arrays)
+        if not (simple and plain and program and self.seconds < _SHORT):
+            return None
+        return Quick(arrays[0], self.kinds[0][0], beside, program.run)
 
     @property
     def recording(self) -> bool:
@@ -109,8 +121,7 @@ class Compiled:
             tensors = [a.graph_value() if live else a.value() for a, live in given]
             results = execution.run_recorded(tensors, keys)
         else:
-            with torch.no_grad():
-                results = execution.run([array.value() for array in arrays], keys)
+            results = execution.run([array.value() for array in arrays], keys)
         self.seconds = min(self.seconds, time.perf_counter() - begin)
         return results
 

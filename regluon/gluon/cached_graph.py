@@ -1,31 +1,32 @@
 """CachedGraph: the compiled programs of one hybridized block, one for every signature of a call."""
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from regluon.array.capture import Capture, Captured, Reason, same_constant
+from regluon.array.capture import Capture, Captured, Reason, same_constant, stand_in
 from regluon.array.compiled import Compiled
 from regluon.array.dispatch import settle, state
 from regluon.array.handle import Handle
+from regluon.array.quick import Quick
 from regluon.base import user_line
 from regluon.context import Context
+from regluon.gluon.guard import Guard
 from regluon.gluon.parameter import Parameter
+from regluon.gluon.structure import Place, flatten, frozen, holds, restored
 from regluon.graph.calls import difference
 from regluon.graph.execution import Plan
 
 
 _log = logging.getLogger("regluon.hybridize")
+_RESPECTS = (
+    "structure", "kinds and dtypes", "shapes", "context", "gradients of the arguments",
+    "recording", "training", "semantics", "arrays given twice",
+)  # fmt: skip
+_OFTEN = 16  # so many times programs are made anew before it is worth a warning
+_DOUBTS = 3  # so many captures that another thread may have disturbed are made again
 _MANY = 64  # so many signatures of one block are compiled; others run eagerly
-
-
-class _Plain:
-    """Stands in a structure for an array: its place among the arrays."""
-
-    __slots__ = ("place",)
-
-    def __init__(self, place: int) -> None:
-        self.place = place
 
 
 class Entry:
@@ -35,33 +36,47 @@ class Entry:
         self.reason: Reason | None = None
         self.captured: Captured | None = None
         self.compiled: Compiled | None = None
+        self.doubts = 0
         self.taken: list[tuple[Parameter | None, Handle]] = []  # the arrays beside the arguments
         self.flags: list[bool] = []  # which of them gradients flow to
         self.structure: Any = None  # of the results
+        self.form: Any = None  # the same, to be compared
         self.results: list[int] = []  # places of results: of outputs, or ~place of the arrays
 
 
 class CachedGraph:
-    """Calls one block: eagerly at first, through compiled programs as soon as there are some.
+    """Calls one block: eagerly at first, through compiled programs as soon as there are some."""
 
-    title: the block's name, for messages. parameters: a function that returns the parameters.
-    """
-
-    def __init__(
-        self, title: str, plan: Plan, parameters: Callable[[], dict[str, Parameter]]
-    ) -> None:
-        self.title = title
+    def __init__(self, block: Any, plan: Plan) -> None:
+        self.block = block
         self.plan = plan
-        self.parameters = parameters
         self.entries: dict[Any, Entry] = {}
+        self.guard: Guard | None = None  # of all entries
+        self.renewed = 0  # how often the guard had all entries made anew
+        self.odd = False  # a call with arguments that are no data was seen
+        self.quick: Quick | None = None  # the short way of the last call that has one
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CachedGraph":
+        """A copied block makes programs of its own."""
+        return CachedGraph(copy.deepcopy(self.block, memo), self.plan)
+
+    @property
+    def title(self) -> str:
+        """The block's name, for messages."""
+        name: str = self.block.name
+        return name
 
     def call(self, eager: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Return what `eager(*args)` returns."""
         arrays: list[Handle] = []
-        structure = _flatten(args, arrays)
+        structure = flatten(args, arrays)
         if not arrays:
             return eager(*args)
-        key = _signature(structure, arrays)
+        try:
+            key = _signature(structure, arrays)
+        except TypeError as error:
+            self._pass_over(error)
+            return eager(*args)
         entry = self.entries.get(key)
         if entry is None:
             entry = self._new(key, arrays)
@@ -74,7 +89,33 @@ class CachedGraph:
             self.entries[key] = entry = Entry()
         if entry.reason is not None:
             return eager(*args)
-        return self._observe(entry, eager, args, arrays)
+        return self._observe(entry, eager, args, structure, arrays)
+
+    def unchanged(self) -> bool:
+        """Say whether all is as it was for the programs; if not, they are made anew."""
+        if self.guard is None:
+            return True
+        what = self.guard.changed()
+        if not what:
+            return True
+        _log.info("%s is traced again: %s has changed (at %s)", self.title, what, user_line())
+        self.renewed += 1
+        if self.renewed == _OFTEN:
+            text = "%s is traced again and again, as %s changes: make that an array or an argument"
+            _log.warning(text, self.title, what)
+        self.clear()
+        return False
+
+    def clear(self) -> None:
+        """Forget all programs."""
+        self.entries.clear()
+        self.guard = self.quick = None
+
+    def _pass_over(self, error: TypeError) -> None:
+        """Leave a call eager whose arguments cannot be remembered."""
+        level = logging.INFO if self.odd else logging.WARNING
+        self.odd = True
+        _log.log(level, "%s runs eagerly for this call: %s (at %s)", self.title, error, user_line())
 
     # Signatures
 
@@ -84,18 +125,20 @@ class CachedGraph:
             text = f"{_MANY} signatures are compiled; calls with others run eagerly from now on"
             _log.warning("%s: %s", self.title, text)
         if len(self.entries) >= _MANY:
-            entry.reason = Reason("too many signatures", user_line(), None)
+            entry.reason = Reason("too many signatures", user_line())
             return entry
-        self._log(arrays, self._novelty(key) if self.entries else "the first call")
+        if self.guard is None:
+            self.guard = Guard([self.block, *descendants(self.block)])
+        self._log(arrays, self._novelty(key) if self.entries else "its first call")
         self.entries[key] = entry
+        if len(set(key[-1])) < len({id(array) for array in arrays}):
+            self.leave(entry, Reason("two arguments share memory", user_line()))
         return entry
 
     def _novelty(self, key: Any) -> str:
         """Say in which respect a signature is new."""
-        words = ("structure", "kinds and dtypes", "shapes", "context", "gradients of the arguments")
-        words = (*words, "recording", "training", "semantics")
         new = [
-            [word for word, one, other in zip(words, key, old, strict=True) if one != other]
+            [word for word, one, other in zip(_RESPECTS, key, old, strict=True) if one != other]
             for old in self.entries
         ]
         best = min(new, key=len)
@@ -108,42 +151,105 @@ class CachedGraph:
     # The first two calls
 
     def _observe(
-        self, entry: Entry, eager: Callable[..., Any], args: tuple[Any, ...], arrays: list[Handle]
+        self,
+        entry: Entry,
+        eager: Callable[..., Any],
+        args: tuple[Any, ...],
+        structure: Any,
+        arrays: list[Handle],
     ) -> Any:
-        """Run eagerly and note what happens."""
-        capture = Capture(arrays, arrays[0]._ctx)
+        """Run eagerly and note what happens.
+
+        Other arrays stand for the arguments the second time, and for views: so these are told from
+        what the block has from elsewhere, such as a parameter that is an argument, too.
+        """
+        again = entry.captured is not None
+        twins = {id(a): stand_in(a) for a in arrays if again or a._view is not None}
+        given = [twins.get(id(array), array) for array in arrays]
+        args = restored(structure, given) if twins else args
+        capture = Capture(given, arrays[0]._ctx)
         state.capture = capture
         try:
             returned = eager(*args)
+            capture.look()
+            if not holds(args, structure, given):
+                capture.refuse("forward() changes the list or dict that is its argument")
         finally:
             state.capture = None
+        for array, other in zip(arrays, given, strict=True):
+            if other is not array and id(other) in capture.wrote:
+                array[:] = other  # type: ignore[index]
         results: list[Handle] = []
-        structure = _flatten(returned, results)
-        known = {id(array): ~place for place, array in enumerate(capture.arrays)}
+        shape = flatten(returned, results)
+        captured = self._finished(entry, capture, results)
+        if captured is not None:
+            known = {id(array): ~place for place, array in enumerate(captured.arrays)}
+            known.update({id(output): i for i, output in enumerate(captured.outputs)})
+            self._advance(entry, captured, shape, [known[id(result)] for result in results], arrays)
+        same = {id(other): array for other, array in zip(given, arrays, strict=True)}
+        return restored(shape, [same.get(id(result), result) for result in results])
+
+    def _finished(
+        self, entry: Entry, capture: Capture, results: Sequence[Handle]
+    ) -> Captured | None:
+        """Return what was captured, or leave the block eager and return None."""
+        if capture.reason is None and self.guard is not None:
+            what = self.guard.changed()
+            if what:
+                capture.refuse(f"forward() changes {what}")
+        for result in results:
+            capture.meet(result)
+        known = {id(array) for array in capture.arrays}
         outputs = list({id(r): r for r in results if id(r) not in known}.values())
-        known.update({id(output): place for place, output in enumerate(outputs)})
         captured = capture.finish(outputs)
-        if captured is None:
-            self.leave(entry, capture.reason)
-            return returned
-        if entry.captured is not None:
-            changed = self._changed(entry.captured, captured, len(arrays))
+        reason = capture.reason
+        if reason is not None:
+            entry.doubts += 1
+            if reason.certain or entry.doubts > _DOUBTS:
+                self.leave(entry, reason)
+        return captured
+
+    def _advance(
+        self,
+        entry: Entry,
+        captured: Captured,
+        structure: Any,
+        results: list[int],
+        arrays: Sequence[Handle],
+    ) -> None:
+        """Go on with an entry after a capture: to the next one, to a program, or nowhere."""
+        first = entry.captured
+        try:
+            form = frozen(structure)
+        except TypeError as error:
+            self.leave(entry, Reason(f"of the results, {error}", user_line()))
+            return
+        if first is not None:
+            changed = self._changed(first, captured, len(arrays))
+            if form != entry.form or results != entry.results:
+                text = "two calls alike returned something else"
+                changed = changed or Reason(text, user_line(), state.place)
             if changed is not None:
-                self.leave(entry, changed)
-                return returned
-        if entry.captured is None and self.plan.verify is not None:
-            entry.captured = captured
-            return returned
+                beside = {id(array) for array in captured.arrays[len(arrays) :]}
+                if any(id(array) in beside for array in arrays) and not entry.doubts:
+                    entry.doubts += 1  # the first capture took the one for the other
+                    first = None
+                else:
+                    self.leave(entry, changed)
+                    return
+        entry.captured, entry.results = captured, results
+        entry.structure, entry.form = structure, form
+        if first is None and self.plan.verify is not None:
+            return
         entry.captured = None
-        entry.structure = structure
-        entry.results = [known[id(result)] for result in results]
         owners = {
-            id(array): param for param in self.parameters().values() for array in param._copies
+            id(array): param
+            for param in self.block.structural_params().values()
+            for array in param._copies
         }
         entry.taken = [(owners.get(id(a)), a) for a in captured.arrays[len(arrays) :]]
         entry.flags = list(captured.live[len(arrays) :])
-        entry.compiled = Compiled(captured, capture.ctx, self.title, self.plan, len(arrays))
-        return returned
+        entry.compiled = Compiled(captured, arrays[0]._ctx, self.title, self.plan, len(arrays))
 
     def _changed(self, first: Captured, second: Captured, arguments: int) -> Reason | None:
         """Return the reason why one program cannot stand for two captures, if they differ."""
@@ -162,12 +268,35 @@ class CachedGraph:
         if call is None:
             return None
         text = f"two calls alike did different things: {call.title} was called otherwise, or with "
-        return Reason(text + "another number or array, the second time", call.site.line, None)
+        text += "another number or array, the second time"
+        for captured in (first, second):
+            for noted, place in zip(captured.calls.calls, captured.places, strict=True):
+                if noted is call:
+                    return Reason(text, call.site.line, place)
+        return Reason(text, call.site.line, state.place)
 
-    def leave(self, entry: Entry, reason: Reason | None) -> None:
-        """Leave this signature eager, and say why."""
+    def leave(self, entry: Entry, reason: Reason) -> None:
+        """Leave this signature eager, or the block that is the reason, and say why."""
         entry.reason = reason
-        _log.info("%s runs eagerly: %s", self.title, reason)
+        entry.captured = None
+        if reason.place is None:
+            _log.info("%s runs eagerly: %s", self.title, reason)
+            return
+        known = {id(block) for block in (self.block, *descendants(self.block))}
+        place = reason.place
+        while id(place[0]) not in known:  # a block that is held, but was never registered
+            place = place[1]
+        block = place[0]
+        self.clear()
+        if block._eager is None:
+            block._eager = reason._replace(place=None)
+            _log.warning(
+                "%s (%s) stays eager: %s. The blocks inside and beside it are compiled. %s",
+                block.name,
+                type(block).__name__,
+                reason,
+                "What depends on values can be written with npx.cond, npx.foreach, npx.while_loop",
+            )
 
     # All calls after
 
@@ -189,67 +318,36 @@ class CachedGraph:
 
     def _replay(self, entry: Entry, compiled: Compiled, arrays: list[Handle]) -> Any:
         outputs = compiled(arrays)
-        if entry.structure.__class__ is _Plain and entry.results == [0]:
+        if len(arrays) == len(entry.taken) + 1 and entry.results == [0]:
+            beside = [(None if p is None else p._data, array) for p, array in entry.taken]
+            self.quick = compiled.quick(arrays, beside)
+        if entry.structure.__class__ is Place and entry.results == [0]:
             return outputs[0]
         results = [outputs[p] if p >= 0 else arrays[~p] for p in entry.results]
-        return _restored(entry.structure, results)
+        return restored(entry.structure, results)
 
 
 def _signature(structure: Any, arrays: Sequence[Handle]) -> Any:
     specs = [array.spec for array in arrays]
     return (
-        _frozen(structure),
+        frozen(structure),
         tuple((type(array), spec.dtype) for array, spec in zip(arrays, specs, strict=True)),
         tuple(spec.shape for spec in specs),
         tuple(array._ctx for array in arrays),
         tuple(array.recorded() for array in arrays) if state.recording else (),
         state.recording,
         state.training,
-        (state.numpy, state.np_shape),
+        (state.numpy, state.np_shape, state.casts),
+        _twice(arrays),
     )
 
 
-def _flatten(thing: Any, arrays: list[Handle]) -> Any:
-    """Return a structure with places instead of arrays, which are added to the list."""
-    if isinstance(thing, Handle):
-        arrays.append(thing)
-        return _Plain(len(arrays) - 1)
-    if isinstance(thing, (list, tuple)):
-        parts = [_flatten(item, arrays) for item in thing]
-        if isinstance(thing, tuple) and hasattr(thing, "_fields"):
-            return type(thing)(*parts)
-        return parts if isinstance(thing, list) else tuple(parts)
-    if isinstance(thing, dict):
-        return {key: _flatten(item, arrays) for key, item in thing.items()}
-    return thing
-
-
-def _restored(structure: Any, arrays: Sequence[Handle]) -> Any:
-    if isinstance(structure, _Plain):
-        return arrays[structure.place]
-    if isinstance(structure, (list, tuple)):
-        parts = [_restored(item, arrays) for item in structure]
-        if isinstance(structure, tuple) and hasattr(structure, "_fields"):
-            return type(structure)(*parts)
-        return parts if isinstance(structure, list) else tuple(parts)
-    if isinstance(structure, dict):
-        return {key: _restored(item, arrays) for key, item in structure.items()}
-    return structure
-
-
-def _frozen(structure: Any) -> Any:
-    """Return a structure as a key: numbers count by type and value."""
-    if isinstance(structure, _Plain):
-        return _Plain
-    if isinstance(structure, (list, tuple)):
-        return (type(structure), *map(_frozen, structure))
-    if isinstance(structure, dict):
-        return (dict, *((key, _frozen(item)) for key, item in structure.items()))
-    try:
-        hash(structure)
-    except TypeError:
-        return (type(structure), id(structure))
-    return (type(structure), structure)
+def _twice(arrays: Sequence[Handle]) -> tuple[int, ...]:
+    """Return for each array the place of the first one in the same storage."""
+    if len(arrays) == 1:
+        return (0,)
+    first: dict[int, int] = {}
+    return tuple(first.setdefault(id(array.root), i) for i, array in enumerate(arrays))
 
 
 def descendants(block: Any) -> Iterator[Any]:

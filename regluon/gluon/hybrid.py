@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from regluon import nd, np, npx
-from regluon.array.capture import Reason
 from regluon.array.dispatch import state
 from regluon.array.handle import Handle
 from regluon.array.np_ndarray import ndarray
@@ -59,7 +58,6 @@ class HybridBlock(Block):
         super().__init__(prefix=prefix, params=params)
         self._active = False
         self._cache: CachedGraph | None = None
-        self._eager: Reason | None = None  # why this block itself is never compiled
 
     def register_child(self, block: Block, name: str | None = None) -> None:
         """Add a child block, which must be a HybridBlock."""
@@ -113,17 +111,29 @@ class HybridBlock(Block):
         plan = Plan(verify, static_alloc, static_shape, not passes, backend)
         self._active = active
         self._eager = None
-        self._cache = CachedGraph(self.name, plan, self.structural_params) if active else None
+        self._cache = CachedGraph(self, plan) if active else None
         options = {"static_alloc": static_alloc, "static_shape": static_shape, "verify": verify}
         options |= {"backend": backend, "passes": passes}
         super().hybridize(active, **options, **kwargs)
+
+    def __call__(self, *args: Any) -> Any:
+        """Compute the output with the hooks around it, through the program if there is one."""
+        cache = self._cache
+        if cache is not None and len(args) == 1:
+            quick = cache.quick
+            hooks = self._forward_hooks or self._forward_pre_hooks
+            if quick is not None and not hooks and cache.unchanged():
+                found = quick(args[0])
+                if found is not None:
+                    return found
+        return super().__call__(*args)
 
     def _compute(self, *args: Any) -> Any:
         """Compute the output, by a program where there is one."""
         cache = self._cache
         if cache is None or state.capture is not None or self._eager is not None:
             return self.forward(*args)
-        if not cache.entries and not self._compilable():
+        if not (cache.entries and cache.unchanged()) and not self._compilable():
             return self.forward(*args)
         return cache.call(self.forward, args)
 

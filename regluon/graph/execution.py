@@ -1,22 +1,24 @@
 """Execution: captured calls on tensors: traced at the first run, as a compiled program after."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
 
 from regluon.graph import passes
-from regluon.graph.calls import Calls
-from regluon.graph.node import Site, Value
+from regluon.graph.likeness import far
+from regluon.graph.node import Graph, Site, Value
 from regluon.graph.program import Prepared, Program
 from regluon.graph.split import Halves, split
 from regluon.graph.trace import Trace, ValueRead
 
 
 _log = logging.getLogger("regluon.hybridize")
+_PATIENCE = 2  # after so many runs whose gradients nobody asked for, they are computed for a trial
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,27 @@ class Plan:
     backend: str | None = None
 
 
-class Execution:
-    """Computes captured calls, with gradients or without.
+class Body(Protocol):
+    """What is executed: captured calls, or anything else that makes tensors from tensors.
 
-    calls: the program as the door saw it.
+    `inputs` and `keys` name what `run` is given: tensors, and then random generators.
+    """
+
+    @property
+    def inputs(self) -> Sequence[Value]: ...  # noqa: D102
+    @property
+    def keys(self) -> Mapping[Value, str]: ...  # noqa: D102
+
+    def run(
+        self, given: Sequence[Any], trace: Trace | None = None, *, recording: bool = False
+    ) -> Sequence[Tensor]:
+        """Compute the results, in torch's graph if `recording`; an entered `trace` notes how."""
+
+
+class Execution:
+    """Computes a body, such as captured calls, with gradients or without.
+
+    calls: what is computed, the slow way.
     live: for each input, whether gradients flow to it.
     written: the places of inputs that the program writes, such as running statistics.
 
@@ -42,7 +61,7 @@ class Execution:
     """
 
     def __init__(
-        self, calls: Calls, live: Sequence[bool], written: Sequence[int], plan: Plan, fixed: int
+        self, calls: Body, live: Sequence[bool], written: Sequence[int], plan: Plan, fixed: int
     ) -> None:
         self.calls = calls
         self.live = tuple(live)
@@ -52,31 +71,46 @@ class Execution:
         self.refused = ""
         self.program: Program | Prepared | None = None
         self.halves: _Replayed | None = None
+        self.flags: list[bool] = []  # which results are part of torch's graph
+        self.unanswered = 0  # runs with gradients since anybody asked for those
         self.strides: list[tuple[int, ...]] = []  # of the arguments, as they were traced
 
     # Without gradients
 
     def run(self, tensors: Sequence[Tensor], keys: Sequence[int]) -> Sequence[Tensor]:
         """Return the results."""
-        generators = _generators(tensors, keys)
-        if self.program is not None:
+        generators = self.generators(tensors, keys)
+        if self.program is not None and self._fit(tensors):
             return self.program.run(*self.conformed(tensors), *generators)
-        if self.refused:
+        with torch.no_grad():
+            return self._first(tensors, keys)
+
+    def _first(self, tensors: Sequence[Tensor], keys: Sequence[int]) -> Sequence[Tensor]:
+        """Run the calls, and make a program of them if that can be."""
+        generators = self.generators(tensors, keys)
+        if self.refused or self.program is not None:
             return _apart(self.calls.run([*tensors, *generators]), tensors)
+        tensors = _told_apart(tensors)
         before = self._copies(tensors)
-        trace = Trace()
+        trace = self.tracer()
         values = self._enter(trace, tensors, generators)
         try:
             with trace:
-                results = _apart(self.calls.run([*tensors, *generators], trace), tensors)
+                results = self.calls.run([*tensors, *generators], trace)
+                results = _apart(results, [*tensors, *trace.constants.values()])
         except ValueRead as error:
             self.refused = str(error)
             return self._restart(tensors, keys, before)
         graph = trace.graph(values, results, values[self.fixed : len(tensors)])
+        self.examine(trace, graph)
+        if self.refused or not self.settled(graph):
+            return results
         program = Prepared(passes.inference(graph, exact=self.plan.exact))
         self.strides = [tensor.stride() for tensor in tensors[: self.fixed]]
         trial = self._trial(tensors, before)
-        if self._equal(program.run(*trial, *_generators(tensors, keys)), results, trial, tensors):
+        with self.rewound(keys):
+            found = program.run(*trial, *self.generators(tensors, keys))
+        if self._equal(found, results, trial, tensors):
             self.program = program
         return results
 
@@ -84,8 +118,8 @@ class Execution:
 
     def run_recorded(self, tensors: Sequence[Tensor], keys: Sequence[int]) -> Sequence[Tensor]:
         """Return the results as part of torch's graph; `tensors` are, where they are live."""
-        if self.refused:
-            generators = _generators(tensors, keys)
+        if self.refused or (self.halves is not None and not self._fit(tensors)):
+            generators = self.generators(tensors, keys)
             results = self.calls.run([*tensors, *generators], recording=True)
             with torch.enable_grad():
                 return _apart(results, tensors)
@@ -102,13 +136,43 @@ class Execution:
     def again(
         self, tensors: Sequence[Tensor], keys: Sequence[int], seeds: Sequence[Tensor | None]
     ) -> Sequence[Tensor | None]:
-        """Return gradients that can be differentiated again: the calls run anew, one by one."""
+        """Return gradients, in torch's graph where it records: the calls run anew, one by one."""
+        create = torch.is_grad_enabled()
         trial = self._trial(tensors, self._copies(tensors))
-        with torch.enable_grad():
-            results = self.calls.run([*trial, *_generators(trial, keys)], recording=True)
-            return _gradients(results, trial, self.live, seeds, create_graph=True)
+        with torch.enable_grad(), self.rewound(keys):
+            results = self.calls.run([*trial, *self.generators(trial, keys)], recording=True)
+            return _gradients(results, trial, self.live, seeds, create_graph=create)
+
+    # What other bodies do otherwise
+
+    def tracer(self) -> Trace:
+        """Return a new trace."""
+        return Trace()
+
+    def generators(self, tensors: Sequence[Tensor], keys: Sequence[Any]) -> list[Generator]:
+        """Return a generator for every key, so that several draws of one program go on at once."""
+        return [Generator(tensors[0].device).manual_seed(key) for key in keys]
+
+    def rewound(self, keys: Sequence[Any]) -> AbstractContextManager[Any]:
+        """Return a scope in which random numbers are those of the run that had these keys."""
+        return nullcontext()
+
+    def examine(self, trace: Trace, graph: Graph) -> None:
+        """Look at what was traced, the backward pass aside; it may be `refused`."""
+
+    def settled(self, graph: Graph, seeded: tuple[bool, ...] = ()) -> bool:
+        """Say whether a graph may be compiled already, made for the gradients that there were."""
+        return True
 
     # Pieces
+
+    def _fit(self, tensors: Sequence[Tensor]) -> bool:
+        """Say whether what the program writes has the memory layout that it was traced with."""
+        return not self.written or all(
+            tensors[place].stride() == self.strides[place]
+            for place in self.written
+            if place < len(self.strides)
+        )
 
     def conformed(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return the tensors, arguments in another memory layout than traced as copies in that."""
@@ -164,9 +228,12 @@ class _Traced:
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
-        self.trace = Trace()
+        self.trace = execution.tracer()
 
     needed: tuple[int, ...] = ()
+    reused: tuple[int, ...] = ()
+    seeded: Sequence[bool] | None = None  # all will do
+    made = False
 
     def forward(
         self, tensors: Sequence[Tensor], keys: Sequence[int]
@@ -178,19 +245,23 @@ class _Traced:
         for tensor, live in zip(self.given, execution.live, strict=True):
             tensor.requires_grad_(live)
         execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
-        generators = _generators(tensors, keys)
+        generators = execution.generators(tensors, keys)
         self.values = execution._enter(self.trace, self.given, generators)
         with torch.enable_grad(), self.trace:
             results = execution.calls.run([*self.given, *generators], self.trace, recording=True)
-            self.results = _apart(results, self.given)
+            self.results = _apart(results, [*self.given, *self.trace.constants.values()])
+        execution.flags = [result.requires_grad for result in self.results]
+        execution.examine(self.trace, self.trace.graph(self.values, self.results))
+        if execution.unanswered >= _PATIENCE:
+            with execution.rewound(keys):
+                self.backward(
+                    (), (), [torch.ones_like(r) if r.requires_grad else None for r in self.results]
+                )
+        execution.unanswered += 1
         return [result.detach() for result in self.results], ()
 
     def backward(
-        self,
-        inputs: Sequence[Tensor],
-        results: Sequence[Tensor],
-        rest: Sequence[Any],
-        seeds: Sequence[Tensor | None],
+        self, saved: Sequence[Tensor], rest: Sequence[Any], seeds: Sequence[Tensor | None]
     ) -> Sequence[Tensor | None]:
         execution = self.execution
         named = [seed for seed in seeds if seed is not None]
@@ -198,10 +269,14 @@ class _Traced:
         self.trace.site = Site(block="backward")
         with self.trace:
             found = _gradients(self.results, self.given, execution.live, seeds)
-        if execution.halves is None and not execution.refused:
-            joint = self.trace.graph((*self.values, *places), (*self.results, *found))
+        execution.unanswered = 0
+        given = tuple(seed is not None for seed in seeds)
+        if self.made or execution.halves or execution.refused:
+            return found
+        self.made = True
+        joint = self.trace.graph((*self.values, *places), (*self.results, *found))
+        if execution.settled(joint, given):
             joint = passes.training(joint, exact=execution.plan.exact)
-            given = [seed is not None for seed in seeds]
             replayed = _Replayed(execution, split(joint, len(self.results), places), given)
             if self._agrees(replayed, seeds, found):
                 execution.halves = replayed
@@ -218,10 +293,11 @@ class _Traced:
         if execution.plan.verify is None:
             return True
         trial = [tensor.detach() for tensor in execution._trial(self.given, self.before)]
-        with torch.no_grad():
+        with torch.no_grad(), execution.rewound(self.keys):
             results, rest = replayed.forward(trial, self.keys)
             inputs = [trial[place] for place in replayed.needed]
-            gradients = replayed.backward(inputs, results, rest, seeds)
+            inputs += [results[place] for place in replayed.reused]
+            gradients = replayed.backward(inputs, rest, seeds)
         return execution._equal([*results, *gradients], [*self.results, *found], trial, self.given)
 
 
@@ -232,8 +308,9 @@ class _Replayed:
         self.execution = execution
         self.halves = halves
         self.needed = halves.needed
+        self.reused = halves.reused
         self.count = len(halves.forward.outputs) - halves.extras
-        self.seeded = [place for place, given in enumerate(seeded) if given]
+        self.seeded = seeded
         self.first = Program(halves.forward)
         self.second = Program(halves.backward)
 
@@ -241,18 +318,13 @@ class _Replayed:
         self, tensors: Sequence[Tensor], keys: Sequence[int]
     ) -> tuple[Sequence[Tensor], Sequence[Any]]:
         tensors = self.execution.conformed(tensors)
-        found = self.first.run(*tensors, *_generators(tensors, keys))
+        found = self.first.run(*tensors, *self.execution.generators(tensors, keys))
         return found[: self.count], found[self.count :]
 
     def backward(
-        self,
-        inputs: Sequence[Tensor],
-        results: Sequence[Tensor],
-        rest: Sequence[Any],
-        seeds: Sequence[Tensor | None],
+        self, saved: Sequence[Tensor], rest: Sequence[Any], seeds: Sequence[Tensor | None]
     ) -> Sequence[Tensor | None]:
-        reused = [results[place] for place in self.halves.reused]
-        return self.second.run(*inputs, *reused, *rest, *[seeds[place] for place in self.seeded])
+        return self.second.run(*saved, *rest, *[seed for seed in seeds if seed is not None])
 
 
 class _Bridge(torch.autograd.Function):
@@ -267,8 +339,10 @@ class _Bridge(torch.autograd.Function):
         ctx.execution, ctx.half, ctx.keys = execution, half, keys
         ctx.inputs = tensors
         needed = [tensors[place] for place in half.needed]
-        ctx.save_for_backward(*needed, *results)
-        ctx.mark_non_differentiable(*(r for r in results if not r.is_floating_point()))
+        ctx.save_for_backward(*needed, *[results[place] for place in half.reused])
+        flags = zip(results, execution.flags, strict=True)
+        ctx.mark_non_differentiable(*(result for result, flag in flags if not flag))
+        ctx.set_materialize_grads(False)
         return tuple(results)
 
     @staticmethod
@@ -276,17 +350,22 @@ class _Bridge(torch.autograd.Function):
         """Run the backward program, or what can be differentiated again."""
         saved = ctx.saved_tensors
         seeds = tuple(None if seed is None else seed.contiguous() for seed in seeds)
-        if torch.is_grad_enabled():
-            found = ctx.execution.again(ctx.inputs, ctx.keys, seeds)
+        half, execution = ctx.half, ctx.execution
+        fits = half.seeded is None or half.seeded == tuple(seed is not None for seed in seeds)
+        if not fits:  # the loss takes other results than the one that was traced
+            execution.halves = None
+        if torch.is_grad_enabled() or not fits:
+            found = execution.again(ctx.inputs, ctx.keys, seeds)
         else:
-            count = len(ctx.half.needed)
-            found = ctx.half.backward(saved[:count], saved[count:], ctx.rest, seeds)
+            found = half.backward(saved, ctx.rest, seeds)
         return (None, None, None, *found)
 
 
-def _generators(tensors: Sequence[Tensor], keys: Sequence[int]) -> list[Generator]:
-    """Return a generator for every key, so that several draws of one program go on at once."""
-    return [Generator(tensors[0].device).manual_seed(key) for key in keys]
+def _told_apart(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return different tensors, where one is given twice on the same memory."""
+    if len({id(tensor) for tensor in tensors}) == len(tensors):
+        return tensors
+    return [tensor.detach() for tensor in tensors]
 
 
 def _apart(results: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -324,31 +403,3 @@ def _gradients(
         )
     )
     return [next(found) if flag else None for flag in live]
-
-
-_TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-3, torch.float16: 5e-2, torch.bfloat16: 1e-1}
-
-
-def far(pairs: Sequence[tuple[Tensor, Tensor]], exact: bool) -> str:
-    """Say how pairs of tensors differ by more than rounding, or by a single bit if `exact`, or "".
-
-    What is small beside all the others, such as a gradient that is zero but for rounding, is
-    measured by them.
-    """
-    sizes = [_size(other) for _, other in pairs]
-    whole = max(sizes, default=0.0)
-    for place, ((one, other), size) in enumerate(zip(pairs, sizes, strict=True)):
-        if one.shape != other.shape or one.dtype != other.dtype:
-            return f"result {place} is {one.dtype} {tuple(one.shape)}"
-        limit = 0.0 if exact else _TOLERANCE.get(one.dtype, 0.0) * max(size, 1e-2 * whole)
-        error = _size(one.double() - other.double())
-        undefined = not torch.equal(one.isfinite(), other.isfinite())
-        if undefined or error > limit:
-            return f"result {place} is off by {error:.3g}, where the largest value is {size:.3g}"
-    return ""
-
-
-def _size(tensor: Tensor) -> float:
-    """Return the largest finite absolute value."""
-    values = tensor.double().abs()
-    return float(values[values.isfinite()].max()) if values.isfinite().any() else 0.0

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from regluon.base import MXNetError
@@ -21,7 +22,7 @@ class Program:
     """A graph that can be called: one argument for every input, a tuple of outputs.
 
     Where the C++ replay is built, it runs the graph; until then, and without a compiler, the
-    generated Python does, on the same operators. Both must be called with gradients disabled.
+    generated Python does, on the same operators. Neither is seen by autograd.
 
     >>> import torch
     >>> from regluon.graph.trace import Trace
@@ -103,11 +104,15 @@ def python(graph: Graph, source: str) -> Run:
     function = scope["program"]
 
     def run(*tensors: Any) -> tuple[Any, ...]:
+        before = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)
         try:
             result: tuple[Any, ...] = function(*tensors)
             return result
         except Exception as error:
             raise _located(error, graph) from error
+        finally:
+            torch._C._set_grad_enabled(before)
 
     return run
 
