@@ -20,7 +20,7 @@ from regluon.engine.selection import selected
 from regluon.graph.execution import Execution, Plan
 
 
-_SHORT = 40e-6  # seconds: a program that takes no longer runs on the caller's thread
+_SHORT = 100e-6  # seconds: a program that takes no longer runs on the caller's thread
 
 
 class Compiled:
@@ -49,7 +49,7 @@ class Compiled:
         """Return the short way of this call, if there is one by now."""
         program = self.execution.program
         simple = not (self.recording or self.written or self.keys or len(self.kinds) != 1)
-        plain = all(array._view is None and array._graph is None for array in arrays)
+        plain = all(array._view is None and array._data is not None for array in arrays)
         if not (simple and plain and program and self.seconds < _SHORT):
             return None
         return Quick(arrays[0], self.kinds[0][0], beside, program.run)
