@@ -1,24 +1,31 @@
 """Capture: while a block runs eagerly, the door notes here what it does, to make a program."""
 
+import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import torch
+import numpy as onp
 
-from regluon.array.dispatch import state
+from regluon.array.dispatch import settle, state
 from regluon.array.handle import Handle
 from regluon.base import user_line
 from regluon.context import Context
 from regluon.graph.calls import Call, Calls, sharing
-from regluon.graph.node import Meta, Site, Value, values_in
+from regluon.graph.node import Meta, Site, Value
 
 
 class Reason(NamedTuple):
-    """Why a block cannot be a program: what happened, at which line, in which block."""
+    """Why a call cannot be a program: what happened, and at which line.
+
+    `place` are the blocks that were being called, as in `state.place`, where the reason lies in
+    what the innermost of them does; None where only this call is meant. What is not `certain` may
+    have been another thread.
+    """
 
     text: str
     line: str
-    block: Any  # the innermost block that was being called, or None
+    place: Any = None
+    certain: bool = True
 
     def __str__(self) -> str:
         return f"{self.text} (at {self.line})"
@@ -29,6 +36,7 @@ class Captured(NamedTuple):
 
     `arrays` are those that `calls.inputs` stand for: first the arguments of the block, then others
     such as parameters. `live` says which of them gradients flow to. `outputs` are the results.
+    `places` has for each call the blocks that were being called.
     """
 
     calls: Calls
@@ -36,6 +44,7 @@ class Captured(NamedTuple):
     live: tuple[bool, ...]
     written: tuple[int, ...]
     outputs: list[Handle]
+    places: list[Any]
 
 
 class Capture:
@@ -49,7 +58,10 @@ class Capture:
         self.reason: Reason | None = None
         self.ctx = ctx
         self.arrays = list(arguments)
+        self.wrote: set[int] = set()  # the identities of arrays
+        self._numbers = _random_numbers()
         self._calls: list[Call] = []
+        self._places: list[Any] = []
         self._keys: dict[Value, str] = {}
         self._values: dict[int, Value] = {}
         self._kept: list[Handle] = []  # so that no other array gets the identity of one
@@ -61,6 +73,8 @@ class Capture:
     def note(self, call: Any, outputs: Sequence[Handle]) -> None:
         """Note a call of an operator that was issued."""
         op = call.op
+        self.wrote.update(id(array.root) for array in call.written)
+        self.look()
         if self.reason is not None:
             return
         if op.dynamic:
@@ -78,7 +92,7 @@ class Capture:
             self._keys[key] = op.name
         targets = tuple(self._value(array) for array in call.out)
         results = () if call.out else tuple(self._enter(out, "") for out in outputs)
-        self._calls.append(
+        self._add(
             Call(
                 fn=op.fn,
                 args=args,
@@ -95,15 +109,24 @@ class Capture:
             )
         )
 
+    def _add(self, call: Call) -> None:
+        self._calls.append(call)
+        self._places.append(state.place)
+
     def read(self) -> None:
         """Note that the program looks at a value."""
         self.refuse("the value of an array was read, on which Python code may depend")
 
-    def refuse(self, text: str) -> None:
+    def look(self) -> None:
+        """Note if random numbers were drawn that are not an operator's."""
+        if self.reason is None and self._numbers != (now := _random_numbers()):
+            self._numbers = now
+            self.refuse("random numbers of Python or NumPy were drawn", certain=False)
+
+    def refuse(self, text: str, *, certain: bool = True) -> None:
         """Note why this cannot be a program; the first reason is kept."""
         if self.reason is None:
-            place = state.place
-            self.reason = Reason(text, user_line(), place[0] if place else None)
+            self.reason = Reason(text, user_line(), state.place, certain)
 
     def rename(self, array: Handle, source: Handle) -> None:
         """From here on `array` is what `source` is."""
@@ -129,7 +152,7 @@ class Capture:
         base = self._value(array._view.base)
         value = self._enter(array, "")
         call = Call(array._view.fn, (base,), (value,), recorded=True, site=Site(user_line()))
-        self._calls.append(call)
+        self._add(call)
         return value
 
     def _enter(self, array: Handle, name: str) -> Value:
@@ -142,12 +165,22 @@ class Capture:
 
     # The end
 
+    def meet(self, result: Handle) -> None:
+        """Hear of a result: one that no call made comes from outside, such as a parameter."""
+        if result._view is None:
+            self._value(result)
+
     def finish(self, outputs: Sequence[Handle]) -> Captured | None:
         """Return what was captured for these results, or None where there is a reason against."""
+        outside = {id(array) for array in self.arrays}
+        taken = {id(output) for output in outputs}
         for output in outputs:
-            view = output._view
-            if view is not None and any(view.base is array for array in (*self.arrays, *outputs)):
-                self.refuse("a result is a view into an argument or another result")
+            root = id(output.root)
+            foreign = root in outside or root in taken or root not in self._values
+            if output._view is not None and foreign:
+                line = user_line()
+                self.reason = self.reason or Reason("a result is a view into another array", line)
+            taken.add(root)
         if self.reason is not None:
             return None
         ends = tuple(self._value(output) for output in outputs)
@@ -155,12 +188,29 @@ class Capture:
         calls = Calls(tuple(self._inputs), tuple(self._calls), ends, self._keys, copied)
         changed = {value for call in self._calls for value in call.written}
         written = tuple(i for i, value in enumerate(self._inputs) if value in changed)
-        return Captured(calls, self.arrays, tuple(self._live), written, list(outputs))
+        live = tuple(self._live)
+        return Captured(calls, self.arrays, live, written, list(outputs), self._places)
+
+
+def _random_numbers() -> Any:
+    """Return the state of the global random generators of Python and NumPy, to be compared."""
+    name, keys, *place = onp.random.get_state()
+    return random.getstate(), name, onp.asarray(keys).tobytes(), place
 
 
 def _parts(call: Call, written: bool) -> bool:
     """Say whether the result must be a copy: as the door copies before a lazy copy is written."""
     return written and call.op is not None and call.op.view == "lazy copy"
+
+
+def stand_in(array: Handle) -> Handle:
+    """Return another array with the same tensors, and no view, to tell it from all others."""
+    settle(array)
+    twin = type(array)(array.value(), array._ctx, array.spec)
+    if array.recorded():
+        twin._node, twin._graph = array._node, array.graph_value()
+    twin.share_with(array)
+    return twin
 
 
 def same_constant(one: Handle, other: Handle) -> bool:
@@ -169,9 +219,5 @@ def same_constant(one: Handle, other: Handle) -> bool:
         return True
     if one.spec != other.spec or one.recorded() or other.recorded():
         return False
-    return torch.equal(one.value(), other.value())
-
-
-def used(calls: Calls, value: Value) -> bool:
-    """Say whether any call takes this input."""
-    return any(value in values_in(call.args) for call in calls.calls)
+    ours, theirs = one.value(), other.value()
+    return bool(((ours == theirs) | ((ours != ours) & (theirs != theirs))).all())

@@ -1,7 +1,7 @@
 """Twins: arrays that share another's storage; views, and writes to parts, as in `x[key] = v`."""
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -9,20 +9,29 @@ from regluon.array.dispatch import Issue, push_quietly, state
 from regluon.array.faults import located
 from regluon.array.handle import Handle, View
 from regluon.base import MXNetError, user_line
-from regluon.ops.registry import Op
+from regluon.ops.registry import TABLE, Op
 
 
 H = TypeVar("H", bound=Handle)
 
 
+class Part(NamedTuple):
+    """The function that finds a view: equal to another one if it finds the same part."""
+
+    op: Op
+    attrs: dict[str, Any]
+    outer: Callable[[Tensor], Tensor] | None  # is called first
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        """Return the part of a tensor."""
+        outer = self.outer
+        result: Tensor = self.op.fn(tensor if outer is None else outer(tensor), **self.attrs)
+        return result
+
+
 def invoke_view(op: Op, array: Handle, attrs: dict[str, Any], cls: type[H]) -> H:
     """Return a view that writes through: `op` on `array`, applied anew to the base's storage."""
     base, outer = (array, None) if array._view is None else (array._view.base, array._view.fn)
-
-    def part(tensor: Tensor) -> Tensor:
-        result: Tensor = op.fn(tensor if outer is None else outer(tensor), **attrs)
-        return result
-
     if state.recording and array.recorded():
         result: H = Issue(op, (array,), attrs, cls, None, None).issue()
     else:
@@ -31,7 +40,7 @@ def invoke_view(op: Op, array: Handle, attrs: dict[str, Any], cls: type[H]) -> H
         except Exception as error:
             raise located(error, op, (array,), attrs, user_line()) from error
         result = cls(None, array._ctx, spec)
-    result._view = View(base, part)
+    result._view = View(base, Part(op, attrs, outer))
     return result
 
 
@@ -59,8 +68,12 @@ def assign(op: Op, pure: Op, target: H, args: Sequence[Any], attrs: dict[str, An
 
 def same_storage(array: Handle, cls: type[H], *, recorded: bool) -> H:
     """Return another handle of class `cls` on the storage of `array`, recorded or not."""
+    view = array._view
+    if recorded and state.recording and view is not None and array.recorded():
+        if array._node is not view.base._node:  # the view is recorded itself
+            return invoke_view(TABLE["reshape_view"], array, {"shape": array.spec.shape}, cls)
     twin = cls(None, array._ctx, array.spec)
-    twin._view = View(array.root, _identity if array._view is None else array._view.fn)
+    twin._view = View(array.root, _identity if view is None else view.fn)
     if recorded:
         twin._node = array._node
     return twin

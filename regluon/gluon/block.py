@@ -13,6 +13,7 @@ from regluon.base import MXNetError
 from regluon.gluon import files, summary
 from regluon.gluon.copies import Contexts
 from regluon.gluon.failure import located
+from regluon.gluon.guard import BOOKKEEPING, Changes
 from regluon.gluon.naming import NameScope, new_scope
 from regluon.gluon.parameter import Parameter
 from regluon.gluon.parameter_dict import ParameterDict
@@ -58,10 +59,15 @@ class Block:
     _reg_params: dict[str, Parameter]
     _forward_hooks: dict[int, Callable[..., Any]]
     _forward_pre_hooks: dict[int, Callable[..., Any]]
+    _eager: Any = None  # why this block is never compiled: a Reason
     _unfinished: bool  # some parameter of this block itself may still lack shape or values
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; parameters and blocks are registered under its name."""
+        if name not in BOOKKEEPING:
+            Changes.count += 1
+            if state.capture is not None:
+                state.capture.refuse(f"forward() sets {type(self).__name__}.{name}")
         existing = self.__dict__.get(name)
         for kind in (Parameter, Block):
             if isinstance(existing, kind) and not isinstance(value, kind):
@@ -157,6 +163,7 @@ class Block:
     def register_child(self, block: "Block", name: str | None = None) -> None:
         """Add a child block; attributes that are blocks are added by themselves."""
         self._children[str(len(self._children)) if name is None else name] = block
+        Changes.count += 1
 
     def apply(self, fn: "Callable[[Block], Any]") -> "Block":
         """Call `fn` on every block inside and on this one, innermost first; returns this block."""
@@ -236,10 +243,12 @@ class Block:
 
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Call `hook(block, inputs)` before every forward; the handle returned removes it."""
+        Changes.count += 1
         return HookHandle(self._forward_pre_hooks, hook)
 
     def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
         """Call `hook(block, inputs, output)` after every forward; returns its handle."""
+        Changes.count += 1
         return HookHandle(self._forward_hooks, hook)
 
     def hybridize(self, active: bool = True, **kwargs: Any) -> None:

@@ -176,9 +176,7 @@ class CachedGraph:
                 capture.refuse("forward() changes the list or dict that is its argument")
         finally:
             state.capture = None
-        for array, other in zip(arrays, given, strict=True):
-            if other is not array and id(other) in capture.wrote:
-                array[:] = other  # type: ignore[index]
+            _hand_on(arrays, given, capture.wrote)
         results: list[Handle] = []
         shape = flatten(returned, results)
         captured = self._finished(entry, capture, results)
@@ -348,6 +346,15 @@ def _twice(arrays: Sequence[Handle]) -> tuple[int, ...]:
         return (0,)
     first: dict[int, int] = {}
     return tuple(first.setdefault(id(array.root), i) for i, array in enumerate(arrays))
+
+
+def _hand_on(arrays: Sequence[Handle], given: Sequence[Handle], wrote: set[int]) -> None:
+    """Write to arguments what was written to the arrays that stood for them."""
+    recording, state.recording = state.recording, False
+    for array, other in zip(arrays, given, strict=True):
+        if other is not array and id(other) in wrote:
+            array[:] = other  # type: ignore[index]
+    state.recording = recording
 
 
 def descendants(block: Any) -> Iterator[Any]:

@@ -163,10 +163,12 @@ def difference(first: Calls, second: Calls, same: Callable[[Value, Value], bool]
     ours, theirs = (*first.inputs, *first.keys), (*second.inputs, *second.keys)
     table.update(zip(theirs, ours, strict=False))
     for call, twin in zip(first.calls, second.calls, strict=False):
-        if call.op is not twin.op or call.recorded != twin.recorded or call.attrs != twin.attrs:
+        if call.op is not twin.op or call.recorded != twin.recorded:
             return twin
-        args = mapped(twin.args, lambda value: table.get(value, value))
-        if not _equal(call.args, args):
+        if call.op is None and call.fn != twin.fn:
+            return twin
+        args = mapped((*twin.args, twin.attrs, twin.out), lambda value: table.get(value, value))
+        if not _equal((*call.args, call.attrs, call.out), args):
             return twin
         table.update(zip(twin.outputs, call.outputs, strict=True))
     if len(first.calls) != len(second.calls) or len(first.inputs) != len(second.inputs):
@@ -190,6 +192,10 @@ def _equal(one: Any, other: Any) -> bool:
             and len(one) == len(other)
             and all(_equal(a, b) for a, b in zip(one, other, strict=True))
         )
+    if isinstance(one, dict):
+        return isinstance(other, dict) and _equal([*one.items()], [*other.items()])
     if isinstance(one, Value) or isinstance(other, Value):
         return one is other
-    return type(one) is type(other) and (one == other or one != one)
+    if isinstance(one, (float, complex)):
+        return repr(one) == repr(other)  # 0.0 is not -0.0, and nan is nan
+    return type(one) is type(other) and bool(one == other)
