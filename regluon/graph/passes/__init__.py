@@ -12,6 +12,7 @@ from regluon.graph.passes.folding import folded
 from regluon.graph.passes.functional import functional
 from regluon.graph.passes.fusion import with_convolutions_fused, with_norms_folded
 from regluon.graph.passes.layout import channels_last
+from regluon.graph.passes.linear import with_linears, with_products
 from regluon.graph.passes.memory import in_place
 
 
@@ -33,12 +34,14 @@ INFERENCE: _Passes = (
     ("norms", with_norms_folded),
     ("fusion", with_convolutions_fused),
     ("layout", channels_last),
+    ("linear", with_linears),
     ("dead", without_dead),
     ("memory", in_place),
 )
 TRAINING: _Passes = (
     *_CLEANED,
     ("layout", channels_last),
+    ("linear", with_products),
     ("dead", without_dead),
     ("memory", in_place),
 )

@@ -148,7 +148,7 @@ def with_convolutions_fused(graph: Graph) -> Graph:
     packed = _packed(graph)
     if packed is graph:
         return graph
-    fused = _joined(_joined(packed, _with_sum), _with_activation)
+    fused = joined(joined(packed, _with_sum), _with_activation)
     changed = [v for node in fused.nodes if node.target in _POINTWISE for v in node.outputs if v]
     return relaid(fused, lambda node: False, changed)
 
@@ -189,7 +189,7 @@ def _is_taken(node: Node, fixed: frozenset[Value], free: Callable[[Value], bool]
     return known and alike and 0 not in image.meta.shape and weight in fixed and free(result)
 
 
-def _joined(
+def joined(
     graph: Graph, join: Callable[[Node, dict[Value, Node]], tuple[Node, Node] | None]
 ) -> Graph:
     """Let `join` make one node of two: of one, and of an only argument's maker before it.
