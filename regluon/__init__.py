@@ -31,7 +31,7 @@ from regluon import (  # noqa: F401
     util as util,
 )
 from regluon.array.absent import refused
-from regluon.base import MXNetError as MXNetError
+from regluon.base import MXNetError as MXNetError, env as _env, print_logs as _print_logs
 from regluon.context import (
     Context as Context,
     cpu as cpu,
@@ -64,5 +64,7 @@ sys.modules |= {
     f"{__name__}.{name}": globals()[name]
     for name in ("ndarray", "numpy", "numpy_extension", "init")
 }
+
+_print_logs(_env("REGLUON_LOG"))
 
 globals()["__getattr__"] = refused("", globals())  # no type checker sees this

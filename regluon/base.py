@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -136,6 +137,12 @@ ENVIRONMENT = (
         "the folder in which pre-trained weights are looked for",
     ),
     EnvVar(
+        "REGLUON_LOG",
+        "",
+        "topics, separated by commas, of which messages are printed to stderr: hybridize says what "
+        "is traced, and why",
+    ),
+    EnvVar(
         "REGLUON_NATIVE",
         "1",
         "0 runs hybridized programs in Python and never calls a C++ compiler",
@@ -148,6 +155,16 @@ _DEFAULTS = {variable.name: variable.default for variable in ENVIRONMENT}
 def env(name: str) -> str:
     """Return the value of a declared environment variable, or its default."""
     return os.environ.get(name, _DEFAULTS[name])
+
+
+def print_logs(topics: str) -> None:
+    """Print what the loggers `regluon.<topic>` say, of level info and above, to stderr."""
+    for topic in filter(None, map(str.strip, topics.split(","))):
+        logger = logging.getLogger(f"regluon.{topic}")
+        logger.setLevel(logging.INFO)
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        logger.addHandler(handler)
 
 
 T = TypeVar("T")
