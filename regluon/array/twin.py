@@ -69,9 +69,9 @@ def assign(op: Op, pure: Op, target: H, args: Sequence[Any], attrs: dict[str, An
 def same_storage(array: Handle, cls: type[H], *, recorded: bool) -> H:
     """Return another handle of class `cls` on the storage of `array`, recorded or not."""
     view = array._view
-    if recorded and state.recording and view is not None and array.recorded():
-        if array._node is not view.base._node:  # the view is recorded itself
-            return invoke_view(TABLE["reshape_view"], array, {"shape": array.spec.shape}, cls)
+    own = view is not None and array.recorded() and array._node is not view.base._node
+    if recorded and state.recording and own:
+        return invoke_view(TABLE["reshape_view"], array, {"shape": array.spec.shape}, cls)
     twin = cls(None, array._ctx, array.spec)
     twin._view = View(array.root, _identity if view is None else view.fn)
     if recorded:

@@ -1,4 +1,4 @@
-"""Two equal networks, one of them hybridized, through the same calls: what must be the same bits."""
+"""Two equal networks, one hybridized, through the same calls: what must be the same bits."""
 
 from collections.abc import Callable
 from typing import Any
