@@ -67,7 +67,7 @@ def invoke(
     if state.casts is not None and out is None:
         args, attrs = state.casts(op, args, attrs)
     engine = selected.engine
-    limit = engine.direct
+    limit = engine.direct << op.reach
     if op.plain and out is None and limit >= 0:
         recording = state.recording
         if state.capture is None and not (recording and engine.ordered):

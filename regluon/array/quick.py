@@ -17,8 +17,18 @@ class Quick:
     they were when it last ran the long way, with values that may have changed in place.
     """
 
-    __slots__ = ("_beside", "_cls", "_ctx", "_dtype", "_flags", "_fixed", "_result", "_run",
-                 "_shape", "_stride")  # fmt: skip
+    __slots__ = (
+        "_beside",
+        "_cls",
+        "_ctx",
+        "_dtype",
+        "_fixed",
+        "_flags",
+        "_result",
+        "_run",
+        "_shape",
+        "_stride",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -56,7 +56,8 @@ def computed(
             values.append(arg)
         else:
             return None
-    if home is None or (parents and not (op.smooth and torch.is_grad_enabled())):
+    long = bounded and op.effort is not None and op.effort(*values) > limit
+    if long or home is None or (parents and not (op.smooth and torch.is_grad_enabled())):
         return None
     try:
         result = op.fn(*values, **attrs) if attrs else op.fn(*values)

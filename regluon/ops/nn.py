@@ -50,8 +50,16 @@ def _fully_connected_infer(
     return (Spec((*shape[:-1], hidden), data.dtype),)
 
 
+def _products(data: Tensor, weight: Tensor, *rest: Any) -> int:
+    return data.numel() * weight.shape[0]
+
+
 @register(
-    _fully_connected_infer, nd="FullyConnected", npx="fully_connected", symbol="FullyConnected"
+    _fully_connected_infer,
+    nd="FullyConnected",
+    npx="fully_connected",
+    symbol="FullyConnected",
+    effort=_products,
 )
 def fully_connected(
     data: Tensor,

@@ -51,10 +51,12 @@ class Op:
     check: Callable[..., None] | None  # value checks made on the device before the kernel
     doc: str
     instead: tuple[str, Any, str] | None = None  # attribute, value, and who takes over
+    effort: Callable[..., int] | None = None  # multiplications, from the array arguments
     optional: frozenset[str] = field(init=False)  # the array parameters that may be None
     title: str = field(init=False)  # what messages and the profiler call it
     plain: bool = field(init=False)  # a call needs nothing but arrays and attributes
     smooth: bool = field(init=False)  # and gradients may flow through all of the arrays
+    reach: int = field(init=False)  # so much larger may arrays be if the effort is known: a shift
     listed: bool = field(init=False)  # a single result is a list, too: never so in MXNet's nd
 
     def __post_init__(self) -> None:
@@ -68,6 +70,7 @@ class Op:
         object.__setattr__(self, "plain", not (special or self.dynamic or self.check))
         object.__setattr__(self, "smooth", self.plain and self.differentiable == self.arrays)
         classic = not {"nd", "nd.contrib"}.isdisjoint(self.names)
+        object.__setattr__(self, "reach", 0 if self.effort is None else 3)
         object.__setattr__(self, "listed", callable(self.outputs) and not classic)
 
     def __repr__(self) -> str:
@@ -99,6 +102,7 @@ def register(
     dynamic: bool = False,
     check: Callable[..., None] | None = None,
     instead: tuple[str, Any, str] | None = None,
+    effort: Callable[..., int] | None = None,
 ) -> Callable[[F], F]:
     """Record a function as an operator under blank-separated public names per namespace.
 
@@ -107,7 +111,8 @@ def register(
     that the result may share storage with the first array: as a "lazy copy", which the door copies
     before either is written, or to "write through". `instead` names an operator with the same
     parameters that public functions call if an attribute has a value: one that needs more of the
-    door, such as random numbers, without which all other calls are shorter.
+    door, such as random numbers, without which all other calls are shorter. `effort` counts the
+    multiplications of a call, where the size of the arrays does not tell.
     """
 
     def record(fn: F) -> F:
@@ -134,6 +139,7 @@ def register(
             check=check,
             doc=inspect.getdoc(fn) or "",
             instead=instead,
+            effort=effort,
         )
         _enter(op)
         return fn
