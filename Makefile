@@ -9,14 +9,14 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 # Two test processes with one thread each fit the two cores that CI has.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=20
 
-.PHONY: help setup demo test test-lazy fmt lint types stubs examples bench check check-all clean
+.PHONY: help setup demo test test-lazy test-naive fmt lint types stubs examples bench check check-all clean
 
 help:
 	@echo "make demo        set up, then fine-tune a network on photos and write a report"
 	@echo "make test        set up, then run the tests"
 	@echo "make check       all that CI runs: lint, layers, types, stubs, tests, examples"
 	@echo "make check-all   the same with the slow tests and the full demo"
-	@echo "make setup | fmt | lint | types | stubs | test-lazy | examples | bench | clean"
+	@echo "make setup | fmt | lint | types | stubs | test-lazy | test-naive | examples | bench | clean"
 
 # --- set-up: stamp files say what is done. Torch comes first, so that TORCH chooses the build. ---
 
@@ -46,12 +46,17 @@ test: setup
 
 # --- for developers ---
 
-# The operators' samples run whole under NaiveEngine; a tenth of them suffices here, and the folders
-# that choose their engines themselves have nothing to add. `make check-all` runs all of it.
+# The tests run whole under the default, ThreadedEngine. LazyEngine gets a tenth of the operators'
+# samples, NaiveEngine what touches arrays most; what chooses its engines itself has nothing to add.
+# `make check-all` runs all of it under each.
 test-lazy: setup
 	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) --share 10 \
 		--ignore tests/engine --ignore tests/programs --ignore tests/test_profiler.py \
 		--ignore tests/test_layout.py
+
+test-naive: setup
+	MXNET_ENGINE_TYPE=NaiveEngine $(PYTEST) tests/array tests/kvstore tests/optimizer \
+		tests/test_autograd.py tests/test_operator.py tests/test_random.py
 
 fmt: setup
 	$(BIN)/python tools/gen_stubs.py
@@ -76,12 +81,12 @@ examples: setup
 bench: setup
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-check: lint types stubs test test-lazy examples
+check: lint types stubs test test-lazy test-naive examples
 
 check-all: lint types stubs examples
 	$(PYTEST) -m ""
 	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) -m ""
-	MXNET_ENGINE_TYPE=ThreadedEngine $(PYTEST) -m ""
+	MXNET_ENGINE_TYPE=NaiveEngine $(PYTEST) -m ""
 	$(BIN)/regluon demo --full
 
 clean:

@@ -110,7 +110,7 @@ ENVIRONMENT = (
     EnvVar("CXX", "", "the C++ compiler; g++ or clang++, whichever is there, unless set"),
     EnvVar(
         "MXNET_ENGINE_TYPE",
-        "NaiveEngine",
+        "ThreadedEngine",
         "which engine runs operators: ThreadedEngine (worker threads), NaiveEngine (at once) or "
         "LazyEngine (when a value is read)",
     ),
