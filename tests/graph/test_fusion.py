@@ -181,12 +181,15 @@ def test_the_sum_is_written_where_the_other_term_dies():
 
 
 def test_the_sum_is_not_written_into_an_input_or_what_is_read_again():
-    same = nn.Conv2d(4, 4, 3, 1, 1)
-    for function in (lambda x, w: torch.conv2d(x, w, padding=1) + x,):
-        graph = traced(function, X, fixed=[same.weight.detach()])
+    for function in (
+        lambda x, w: torch.conv2d(x, w, padding=1) + x,
+        lambda x, w: (lambda y: torch.conv2d(y, w, padding=1) + y)(x.exp()),
+        lambda x, w: (lambda y: (torch.conv2d(x, w, padding=1) + y) * y)(x.exp()),
+    ):
+        graph = numbered(traced(function, X, fixed=[W]))
         result = in_place(with_convolutions_fused(functional(graph)))
         assert count(result, "mkldnn._convolution_pointwise.binary") == 1
-        assert_close(result, graph, [X, same.weight.detach()], 1e-5)
+        assert_close(result, graph, [X, W], 1e-5)
 
 
 @pytest.mark.parametrize(

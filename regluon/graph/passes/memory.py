@@ -51,7 +51,8 @@ def _candidates(node: Node) -> Iterator[tuple[Any, tuple[Any, ...], dict[str, An
         return
     if node.target in _JOINED:
         image, other, *rest = node.args
-        yield _mkldnn._convolution_pointwise_.binary, (other, image, *rest), {}, other
+        if image is not other:  # the image is read as long as the sum is written
+            yield _mkldnn._convolution_pointwise_.binary, (other, image, *rest), {}, other
         return
     first = node.args[0] if node.args else None
     if node.target in _GRADIENTS and isinstance(first, Value):
