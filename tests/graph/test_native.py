@@ -19,7 +19,8 @@ from regluon.graph.trace import Trace
 aten = torch.ops.aten
 
 
-pytestmark = pytest.mark.usefixtures("library")
+# The first test may wait for the compiler, which is slow on a busy machine.
+pytestmark = [pytest.mark.usefixtures("library"), pytest.mark.timeout(300)]
 
 
 def interpreted(graph, *args):
@@ -327,3 +328,52 @@ def test_a_layer_of_other_memory_or_dtype_is_torchs_own():
     with pytest.raises(RuntimeError, match="shape"):
         row(x, torch.randn(3, 5), None, False)
     assert row(torch.tensor([float("nan")]), torch.ones(1, 1), None, True).isnan().all()
+
+
+@pytest.fixture
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("REGLUON_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo cannot do this >&2; exit 1", "cannot do this"),
+        ('while [ "$1" != -o ]; do shift; done; echo rubbish > "$2"', "cannot be used"),
+    ],
+)
+def test_a_build_that_fails_is_told_once_and_leaves_nothing(
+    monkeypatch, own_cache, caplog, script, said
+):
+    compiler = own_cache / "compiler"
+    compiler.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", f"{compiler} -Wall")
+    library = native.Library()
+    with caplog.at_level("INFO", logger="regluon"):
+        assert not library.ready(wait=True)
+        told = len(caplog.records)
+        assert not library.ready(wait=True)
+    assert said in caplog.text
+    assert len(caplog.records) == told
+    assert not list((own_cache / "cache/native").glob("*.new"))
+
+
+def test_without_a_compiler_or_when_switched_off_nothing_is_begun(monkeypatch, own_cache):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert not native.Library().ready(wait=True)
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("REGLUON_NATIVE", "0")
+    assert not native.Library().ready(wait=True)
+    assert not (own_cache / "cache").exists()
+
+
+def test_the_name_of_the_library_tells_what_it_was_built_for(monkeypatch, own_cache):
+    command = native.compile_command()
+    path = native.cached_file(command)
+    assert path.parent == own_cache / "cache/native"
+    assert native.cached_file(command) == path
+    assert native.cached_file([*command, "-g"]) != path
+    monkeypatch.setattr(torch, "__version__", "9.9")
+    assert native.cached_file(command) != path

@@ -11,7 +11,8 @@ from regluon.graph.split import split
 from regluon.graph.trace import Trace
 
 
-pytestmark = pytest.mark.usefixtures("library")
+# The first test may wait for the compiler, which is slow on a busy machine.
+pytestmark = [pytest.mark.usefixtures("library"), pytest.mark.timeout(300)]
 
 
 def two(x, w):
