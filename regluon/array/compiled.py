@@ -20,7 +20,7 @@ from regluon.engine.selection import selected
 from regluon.graph.execution import Execution, Plan
 
 
-_SHORT = 100e-6  # seconds: a program that takes no longer runs on the caller's thread
+SHORT = 100e-6  # seconds: a program that takes no longer runs on the caller's thread
 
 
 class Compiled:
@@ -43,14 +43,12 @@ class Compiled:
         self.execution = Execution(captured.calls, captured.live, captured.written, plan, arguments)
         self.seconds = math.inf  # of the fastest run so far
 
-    def quick(
-        self, arrays: Sequence[Handle], beside: Sequence[tuple[dict[Any, Any] | None, Handle]]
-    ) -> Quick | None:
+    def quick(self, arrays: Sequence[Handle], beside: Sequence[tuple[Any, Handle]]) -> Quick | None:
         """Return the short way of this call, if there is one by now."""
         program = self.execution.program
         simple = not (self.recording or self.written or self.keys or len(self.kinds) != 1)
         plain = all(array._view is None and array._data is not None for array in arrays)
-        if not (simple and plain and program and self.seconds < _SHORT):
+        if not (simple and plain and program and self.seconds < SHORT):
             return None
         return Quick(arrays[0], self.kinds[0][0], beside, program.run)
 
@@ -91,7 +89,7 @@ class Compiled:
     def _now(self, arrays: Sequence[Handle]) -> bool:
         """Say whether the caller's thread can run this: it is short, nothing in it unfinished."""
         engine = selected.engine
-        if self.seconds > _SHORT or engine.small < 0 or (self.recording and engine.ordered):
+        if self.seconds > SHORT or engine.small < 0 or (self.recording and engine.ordered):
             return False
         if any(arrays[place].root.readers for place in self.written):
             return False

@@ -34,7 +34,7 @@ class Quick:
         self,
         argument: Handle,
         result: type[Handle],
-        beside: Sequence[tuple[dict[Any, Any] | None, Handle]],
+        beside: Sequence[tuple[Any, Handle]],
         run: Callable[..., Any],
     ) -> None:
         tensor = argument.value()
@@ -43,11 +43,11 @@ class Quick:
         self._dtype = tensor.dtype
         self._stride = tensor.stride()
         self._ctx = argument._ctx
-        self._flags = (state.training, state.numpy, state.np_shape)
+        self._flags = (state.training, state.numpy, state.np_shape, state.casts)
         self._result = result
         self._beside = [
-            (copies, array, array._data)
-            for copies, array in beside  # a parameter's copies by context, and the one that it had
+            (owner, array, array._data)
+            for owner, array in beside  # a parameter or None, and the array that it had
         ]
         self._fixed = tuple(array.value() for _, array in beside)
         self._run = run
@@ -66,14 +66,14 @@ class Quick:
         flags = state
         if flags.recording or flags.capture is not None or data.stride() != self._stride:
             return None
-        if (flags.training, flags.numpy, flags.np_shape) != self._flags:
+        if (flags.training, flags.numpy, flags.np_shape, flags.casts) != self._flags:
             return None
-        for copies, array, tensor in self._beside:
+        for owner, array, tensor in self._beside:
             if (
                 array._data is not tensor
                 or array.writer is not None
                 or array.error is not None
-                or (copies is not None and copies.get(ctx) is not array)
+                or (owner is not None and owner._data.get(ctx) is not array)
             ):
                 return None
         try:

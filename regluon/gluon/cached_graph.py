@@ -43,6 +43,13 @@ class Entry:
         self.form: Any = None  # the same, to be compared
         self.results: list[int] = []  # places of results: of outputs, or ~place of the arrays
 
+    def restored(self, outputs: Sequence[Handle], arrays: Sequence[Handle]) -> Any:
+        """Return results in the structure that the block returned."""
+        if self.structure.__class__ is Place and self.results == [0]:
+            return outputs[0]
+        results = [outputs[p] if p >= 0 else arrays[~p] for p in self.results]
+        return restored(self.structure, results)
+
 
 class CachedGraph:
     """Calls one block: eagerly at first, through compiled programs as soon as there are some."""
@@ -53,6 +60,7 @@ class CachedGraph:
         self.entries: dict[Any, Entry] = {}
         self.guard: Guard | None = None  # of all entries
         self.renewed = 0  # how often the guard had all entries made anew
+        self.full = False  # there are too many entries
         self.odd = False  # a call with arguments that are no data was seen
         self.quick: Quick | None = None  # the short way of the last call that has one
 
@@ -91,6 +99,18 @@ class CachedGraph:
             return eager(*args)
         return self._observe(entry, eager, args, structure, arrays)
 
+    def ready(self, args: tuple[Any, ...]) -> tuple[Entry, list[Handle]] | None:
+        """Return what is compiled for these arguments and all arrays it takes, or None."""
+        arrays: list[Handle] = []
+        structure = flatten(args, arrays)
+        if not arrays or not self.unchanged():
+            return None
+        entry = self.entries.get(_signature(structure, arrays))
+        if entry is None or entry.compiled is None:
+            return None
+        taken = self._taken(entry, arrays[0]._ctx)
+        return None if taken is None else (entry, [*arrays, *taken])
+
     def unchanged(self) -> bool:
         """Say whether all is as it was for the programs; if not, they are made anew."""
         if self.guard is None:
@@ -121,7 +141,8 @@ class CachedGraph:
 
     def _new(self, key: Any, arrays: Sequence[Handle]) -> Entry:
         entry = Entry()
-        if len(self.entries) == _MANY:
+        if len(self.entries) >= _MANY and not self.full:
+            self.full = True
             text = f"{_MANY} signatures are compiled; calls with others run eagerly from now on"
             _log.warning("%s: %s", self.title, text)
         if len(self.entries) >= _MANY:
@@ -142,6 +163,7 @@ class CachedGraph:
             for old in self.entries
         ]
         best = min(new, key=len)
+        best = best[:1] if best[0] == _RESPECTS[0] else best  # all else follows from it
         return f"new {' and '.join(best)}"
 
     def _log(self, arrays: Sequence[Handle], why: str) -> None:
@@ -317,12 +339,8 @@ class CachedGraph:
     def _replay(self, entry: Entry, compiled: Compiled, arrays: list[Handle]) -> Any:
         outputs = compiled(arrays)
         if len(arrays) == len(entry.taken) + 1 and entry.results == [0]:
-            beside = [(None if p is None else p._data, array) for p, array in entry.taken]
-            self.quick = compiled.quick(arrays, beside)
-        if entry.structure.__class__ is Place and entry.results == [0]:
-            return outputs[0]
-        results = [outputs[p] if p >= 0 else arrays[~p] for p in entry.results]
-        return restored(entry.structure, results)
+            self.quick = compiled.quick(arrays, entry.taken)
+        return entry.restored(outputs, arrays)
 
 
 def _signature(structure: Any, arrays: Sequence[Handle]) -> Any:

@@ -22,6 +22,7 @@ BOOKKEEPING = frozenset(("_active", "_cache", "_eager", "_unfinished"))
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), tuple)
 _CONTAINERS = (list, dict, set)
+_MISSING = object()
 _Look = Callable[[], Any]
 
 
@@ -114,13 +115,13 @@ def _cell(cell: CellType) -> _Look:
         try:
             return cell.cell_contents
         except ValueError:  # it has no value yet
-            return look
+            return _MISSING
 
     return look
 
 
 def _item(scope: dict[str, Any], name: str) -> _Look:
-    return lambda: scope.get(name, scope)
+    return lambda: scope.get(name, _MISSING)
 
 
 def _contents(attributes: dict[str, Any]) -> dict[str, Any]:
