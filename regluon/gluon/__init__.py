@@ -17,6 +17,7 @@ from regluon.gluon.parameter import (
 )
 from regluon.gluon.parameter_dict import ParameterDict as ParameterDict
 from regluon.gluon.trainer import Trainer as Trainer
+from regluon.gluon.training_step import hybridize_step as hybridize_step
 
 
 globals()["__getattr__"] = refused("gluon", globals())  # no type checker sees this

@@ -99,6 +99,12 @@ class CachedGraph:
             return eager(*args)
         return self._observe(entry, eager, args, structure, arrays)
 
+    @property
+    def source(self) -> str:
+        """The source of all programs made so far."""
+        made = (e.compiled.execution for e in self.entries.values() if e.compiled is not None)
+        return "\n".join(source for execution in made if (source := execution.source))
+
     def ready(self, args: tuple[Any, ...]) -> tuple[Entry, list[Handle]] | None:
         """Return what is compiled for these arguments and all arrays it takes, or None."""
         arrays: list[Handle] = []

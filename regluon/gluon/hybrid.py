@@ -137,6 +137,11 @@ class HybridBlock(Block):
             return self.forward(*args)
         return cache.call(self.forward, args)
 
+    @property
+    def program(self) -> str:
+        """The programs made so far, as source with the user's lines beside it; "" for none."""
+        return "" if self._cache is None else self._cache.source
+
     def _compilable(self) -> bool:
         """Say whether all parameters have values, and no hook or eager block is inside."""
         inside = list(descendants(self))

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from regluon.graph import passes
 from regluon.graph.likeness import far
+from regluon.graph.memory import apart, told_apart
 from regluon.graph.node import Graph, Site, Value
 from regluon.graph.program import Prepared, Program
 from regluon.graph.split import Halves, split
@@ -68,6 +69,7 @@ class Execution:
         self.written = tuple(written)
         self.plan = plan
         self.fixed = fixed  # inputs from this place on are parameters and the like
+        self.freeze = True  # compute what depends on parameters alone again after an update only
         self.refused = ""
         self.program: Program | Prepared | None = None
         self.halves: _Replayed | None = None
@@ -75,9 +77,16 @@ class Execution:
         self.unanswered = 0  # runs with gradients since anybody asked for those
         self.strides: list[tuple[int, ...]] = []  # of the arguments, as they were traced
 
+    @property
+    def source(self) -> str:
+        """The source of the programs made so far."""
+        made = [self.program] if self.program else []
+        halves = [self.halves.first, self.halves.second] if self.halves else []
+        return "\n".join(program.source for program in (*made, *halves))
+
     # Without gradients
 
-    def run(self, tensors: Sequence[Tensor], keys: Sequence[int]) -> Sequence[Tensor]:
+    def run(self, tensors: Sequence[Tensor], keys: Sequence[Any]) -> Sequence[Tensor]:
         """Return the results."""
         generators = self.generators(tensors, keys)
         if self.program is not None and self._fit(tensors):
@@ -85,27 +94,29 @@ class Execution:
         with torch.no_grad():
             return self._first(tensors, keys)
 
-    def _first(self, tensors: Sequence[Tensor], keys: Sequence[int]) -> Sequence[Tensor]:
+    def _first(self, tensors: Sequence[Tensor], keys: Sequence[Any]) -> Sequence[Tensor]:
         """Run the calls, and make a program of them if that can be."""
         generators = self.generators(tensors, keys)
         if self.refused or self.program is not None:
-            return _apart(self.calls.run([*tensors, *generators]), tensors)
-        tensors = _told_apart(tensors)
+            return apart(self.calls.run([*tensors, *generators]), tensors)
+        tensors = told_apart(tensors)
         before = self._copies(tensors)
         trace = self.tracer()
         values = self._enter(trace, tensors, generators)
         try:
             with trace:
                 results = self.calls.run([*tensors, *generators], trace)
-                results = _apart(results, [*tensors, *trace.constants.values()])
+                results = apart(results, [*tensors, *trace.constants.values()])
         except ValueRead as error:
             self.refused = str(error)
             return self._restart(tensors, keys, before)
-        graph = trace.graph(values, results, values[self.fixed : len(tensors)])
+        fixed = values[self.fixed : len(tensors)] if self.freeze else ()
+        graph = trace.graph(values, results, fixed)
         self.examine(trace, graph)
         if self.refused or not self.settled(graph):
             return results
-        program = Prepared(passes.inference(graph, exact=self.plan.exact))
+        graph = passes.inference(graph, exact=self.plan.exact)
+        program = Prepared(graph) if self.freeze else Program(graph)
         self.strides = [tensor.stride() for tensor in tensors[: self.fixed]]
         trial = self._trial(tensors, before)
         with self.rewound(keys):
@@ -116,13 +127,13 @@ class Execution:
 
     # With gradients
 
-    def run_recorded(self, tensors: Sequence[Tensor], keys: Sequence[int]) -> Sequence[Tensor]:
+    def run_recorded(self, tensors: Sequence[Tensor], keys: Sequence[Any]) -> Sequence[Tensor]:
         """Return the results as part of torch's graph; `tensors` are, where they are live."""
         if self.refused or (self.halves is not None and not self._fit(tensors)):
             generators = self.generators(tensors, keys)
-            results = self.calls.run([*tensors, *generators], recording=True)
             with torch.enable_grad():
-                return _apart(results, tensors)
+                run = self.calls.run([*tensors, *generators], recording=True)
+                return apart(run, tensors)
         half: Any = self.halves or _Traced(self)
         with torch.enable_grad():
             try:
@@ -134,7 +145,7 @@ class Execution:
         return results
 
     def again(
-        self, tensors: Sequence[Tensor], keys: Sequence[int], seeds: Sequence[Tensor | None]
+        self, tensors: Sequence[Tensor], keys: Sequence[Any], seeds: Sequence[Tensor | None]
     ) -> Sequence[Tensor | None]:
         """Return gradients, in torch's graph where it records: the calls run anew, one by one."""
         create = torch.is_grad_enabled()
@@ -198,7 +209,7 @@ class Execution:
         return [before.get(place, tensor) for place, tensor in enumerate(tensors)]
 
     def _restart(
-        self, tensors: Sequence[Tensor], keys: Sequence[int], before: dict[int, Tensor]
+        self, tensors: Sequence[Tensor], keys: Sequence[Any], before: dict[int, Tensor]
     ) -> Sequence[Tensor]:
         for place, tensor in before.items():
             tensors[place].detach().copy_(tensor)
@@ -236,7 +247,7 @@ class _Traced:
     made = False
 
     def forward(
-        self, tensors: Sequence[Tensor], keys: Sequence[int]
+        self, tensors: Sequence[Tensor], keys: Sequence[Any]
     ) -> tuple[list[Tensor], Sequence[Any]]:
         execution = self.execution
         self.keys = keys
@@ -249,7 +260,7 @@ class _Traced:
         self.values = execution._enter(self.trace, self.given, generators)
         with torch.enable_grad(), self.trace:
             results = execution.calls.run([*self.given, *generators], self.trace, recording=True)
-            self.results = _apart(results, [*self.given, *self.trace.constants.values()])
+            self.results = apart(results, [*self.given, *self.trace.constants.values()])
         execution.flags = [result.requires_grad for result in self.results]
         execution.examine(self.trace, self.trace.graph(self.values, self.results))
         if execution.unanswered >= _PATIENCE:
@@ -315,7 +326,7 @@ class _Replayed:
         self.second = Program(halves.backward)
 
     def forward(
-        self, tensors: Sequence[Tensor], keys: Sequence[int]
+        self, tensors: Sequence[Tensor], keys: Sequence[Any]
     ) -> tuple[Sequence[Tensor], Sequence[Any]]:
         tensors = self.execution.conformed(tensors)
         found = self.first.run(*tensors, *self.execution.generators(tensors, keys))
@@ -332,7 +343,7 @@ class _Bridge(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, execution: Execution, half: Any, keys: Sequence[int], *tensors: Tensor
+        ctx: Any, execution: Execution, half: Any, keys: Sequence[Any], *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         """Run the forward program."""
         results, ctx.rest = half.forward(tensors, keys)
@@ -359,24 +370,6 @@ class _Bridge(torch.autograd.Function):
         else:
             found = half.backward(saved, ctx.rest, seeds)
         return (None, None, None, *found)
-
-
-def _told_apart(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return different tensors, where one is given twice on the same memory."""
-    if len({id(tensor) for tensor in tensors}) == len(tensors):
-        return tensors
-    return [tensor.detach() for tensor in tensors]
-
-
-def _apart(results: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return results in memory of their own: copies of those that share it with another."""
-    taken = {tensor.untyped_storage().data_ptr() for tensor in tensors}
-    found = []
-    for result in results:
-        place = result.untyped_storage().data_ptr()
-        found.append(result.clone() if place in taken else result)
-        taken.add(place)
-    return found
 
 
 def _gradients(

@@ -1,0 +1,88 @@
+"""Joint: results and the gradients of their sum as one program, without torch's graph."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from regluon.graph import passes
+from regluon.graph.execution import Execution, _gradients
+from regluon.graph.memory import apart
+from regluon.graph.program import Program
+from regluon.graph.trace import ValueRead
+
+
+class Joint:
+    """Computes what an execution computes, and the gradients of the sum of all results.
+
+    Gradients are in the order of the inputs, None for those that have none.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self.program: Program | None = None
+
+    def run(
+        self, tensors: Sequence[Tensor], keys: Sequence[int]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
+        """Return results and gradients, through the program from the second time on."""
+        execution = self.execution
+        count = len(execution.flags)
+        if self.program is not None and execution._fit(tensors):
+            given = execution.conformed(tensors)
+            found = self.program.run(*given, *execution.generators(given, keys))
+            return found[:count], found[count:]
+        if execution.refused or self.program is not None:
+            return self._eager(tensors, keys)
+        return self._first(tensors, keys)
+
+    def _leaves(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        leaves = [tensor.detach() for tensor in tensors]
+        for leaf, live in zip(leaves, self.execution.live, strict=True):
+            leaf.requires_grad_(live)
+        return leaves
+
+    def _eager(
+        self, tensors: Sequence[Tensor], keys: Sequence[int]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
+        execution = self.execution
+        leaves = self._leaves(tensors)
+        with torch.enable_grad():
+            given = [*leaves, *execution.generators(tensors, keys)]
+            results = execution.calls.run(given, recording=True)
+            seeds = [torch.ones_like(r) if r.requires_grad else None for r in results]
+            found = _gradients(results, leaves, execution.live, seeds)
+            return [result.detach() for result in apart(results, leaves)], found
+
+    def _first(
+        self, tensors: Sequence[Tensor], keys: Sequence[int]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
+        """Compute both while the operators are noted, and make the program of them."""
+        execution = self.execution
+        before = execution._copies(tensors)
+        leaves = self._leaves(tensors)
+        trace = execution.tracer()
+        generators = execution.generators(tensors, keys)
+        values = execution._enter(trace, leaves, generators)
+        given = [*leaves, *generators]
+        try:
+            with torch.enable_grad(), trace:
+                results = execution.calls.run(given, trace, recording=True)
+                results = apart(results, [*leaves, *trace.constants.values()])
+                seeds = [torch.ones_like(r) if r.requires_grad else None for r in results]
+                found = _gradients(results, leaves, execution.live, seeds)
+        except ValueRead as error:
+            execution.refused = str(error)
+            for place, tensor in before.items():
+                tensors[place].detach().copy_(tensor)
+            return self._eager(tensors, keys)
+        graph = trace.graph(values, (*results, *found), values[execution.fixed : len(tensors)])
+        execution.flags = [result.requires_grad for result in results]
+        results = [result.detach() for result in results]
+        execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
+        program = Program(passes.training(graph, exact=execution.plan.exact))
+        trial = [tensor.detach() for tensor in execution._trial(tensors, before)]
+        again = program.run(*trial, *execution.generators(tensors, keys))
+        if execution._equal(again, (*results, *found), trial, tensors):
+            self.program = program
+        return results, found
