@@ -280,7 +280,6 @@ class _Traced:
         self.trace.site = Site(block="backward")
         with self.trace:
             found = _gradients(self.results, self.given, execution.live, seeds)
-        execution.unanswered = 0
         given = tuple(seed is not None for seed in seeds)
         if self.made or execution.halves or execution.refused:
             return found
@@ -362,6 +361,7 @@ class _Bridge(torch.autograd.Function):
         saved = ctx.saved_tensors
         seeds = tuple(None if seed is None else seed.contiguous() for seed in seeds)
         half, execution = ctx.half, ctx.execution
+        execution.unanswered = 0
         fits = half.seeded is None or half.seeded == tuple(seed is not None for seed in seeds)
         if not fits:  # the loss takes other results than the one that was traced
             execution.halves = None

@@ -82,6 +82,14 @@ class Trace(TorchDispatchMode):
             found.append(value)
         return tuple(found)
 
+    def where(self) -> Site:
+        """Return where the call is made that is being traced."""
+        return Site(user_line())
+
+    def read(self, site: Site) -> None:
+        """Refuse to go on: the value of a tensor is asked for."""
+        raise ValueRead(site)
+
     def _meta(self, tensor: Tensor) -> Meta:
         try:
             place = tensor.untyped_storage()._cdata
@@ -114,9 +122,9 @@ class Trace(TorchDispatchMode):
     ) -> Any:
         """Run one operator and note it."""
         kwargs = kwargs or {}
-        site = self.site if self.site is not None else Site(user_line())
+        site = self.site if self.site is not None else self.where()
         if func in _READS:
-            raise ValueRead(site)
+            self.read(site)
         # Arguments first: an operator in place may be the first to see a tensor.
         with torch._C._DisableTorchDispatch():
             noted = tuple(self._arg(arg) for arg in args)

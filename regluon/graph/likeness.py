@@ -1,0 +1,83 @@
+"""Likeness: whether two runs gave the same tensors, and two traces the same program."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regluon.graph.node import Graph, Node, Value
+
+
+_TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-3, torch.float16: 5e-2, torch.bfloat16: 1e-1}
+
+
+def far(pairs: Sequence[tuple[Tensor, Tensor]], exact: bool) -> str:
+    """Say how pairs of tensors differ by more than rounding, or by a single bit if `exact`, or "".
+
+    What is small beside all the others, such as a gradient that is zero but for rounding, is
+    measured by them.
+    """
+    sizes = [_size(other) for _, other in pairs]
+    whole = max(sizes, default=0.0)
+    for place, ((one, other), size) in enumerate(zip(pairs, sizes, strict=True)):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return f"result {place} is {one.dtype} {tuple(one.shape)}"
+        limit = 0.0 if exact else _TOLERANCE.get(one.dtype, 0.0) * max(size, 1e-2 * whole)
+        error = _size(one.double() - other.double())
+        undefined = not torch.equal(one.isfinite(), other.isfinite())
+        if undefined or error > limit:
+            return f"result {place} is off by {error:.3g}, where the largest value is {size:.3g}"
+    return ""
+
+
+def _size(tensor: Tensor) -> float:
+    """Return the largest finite absolute value."""
+    values = tensor.double().abs()
+    return float(values[values.isfinite()].max()) if values.isfinite().any() else 0.0
+
+
+def difference(first: Graph, second: Graph) -> Node | str | None:
+    """Return the first node of `second` that is not the one of `first`, or what else differs.
+
+    None says that the graphs are alike: the same operators on the same values, constants included.
+    """
+    if len(first.inputs) != len(second.inputs) or len(first.outputs) != len(second.outputs):
+        return "the number of inputs or results"
+    table: dict[Value | None, Any] = dict(zip(second.inputs, first.inputs, strict=True))
+    table[None] = None
+    for node, twin in zip(first.nodes, second.nodes, strict=False):
+        for ours, theirs in zip(node.inputs, twin.inputs, strict=False):
+            if theirs not in table and _same_constant(first, ours, second, theirs):
+                table[theirs] = ours
+        same = node.target is twin.target and len(node.outputs) == len(twin.outputs)
+        if not (same and _alike((node.args, node.kwargs), (twin.args, twin.kwargs), table)):
+            return twin
+        table.update(zip(twin.outputs, node.outputs, strict=True))
+    if len(first.nodes) != len(second.nodes):
+        longer = max(first.nodes, second.nodes, key=len)
+        return longer[min(len(first.nodes), len(second.nodes))]
+    for one, other in zip(first.outputs, second.outputs, strict=True):
+        if other not in table and one and other and _same_constant(first, one, second, other):
+            table[other] = one
+        if table.get(other, other) is not one:
+            return "what is returned"
+    return None
+
+
+def _same_constant(first: Graph, one: Value, second: Graph, other: Value) -> bool:
+    ours, theirs = first.constants.get(one), second.constants.get(other)
+    if ours is None or theirs is None:
+        return False
+    return ours is theirs or not far([(ours, theirs)], exact=True)
+
+
+def _alike(one: Any, other: Any, table: dict[Value | None, Any]) -> bool:
+    """Compare arguments, values of the second graph by what they are in the first."""
+    if isinstance(other, Value):
+        return table.get(other) is one
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(one) == list(other) and _alike([*one.values()], [*other.values()], table)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_alike, one, other, [table] * len(one)))
+    return type(one) is type(other) and bool(one is other or one == other or one != one)

@@ -1,0 +1,23 @@
+"""Memory: which tensors share it, and copies of those that must not."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+
+def told_apart(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return different tensors, where one is given twice on the same memory."""
+    if len({id(tensor) for tensor in tensors}) == len(tensors):
+        return tensors
+    return [tensor.detach() for tensor in tensors]
+
+
+def apart(results: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return results in memory of their own: copies of those that share it with another."""
+    taken = {tensor.untyped_storage().data_ptr() for tensor in tensors}
+    found = []
+    for result in results:
+        place = result.untyped_storage().data_ptr()
+        found.append(result.clone() if place in taken else result)
+        taken.add(place)
+    return found
