@@ -19,7 +19,7 @@ from regluon.amp.operators import (
 )
 from regluon.array.arguments import flat
 from regluon.array.dispatch import invoke, state
-from regluon.array.handle import Handle
+from regluon.array.handle import Handle, Leaf
 from regluon.base import MXNetError
 from regluon.ops.dtype import dtype_name
 from regluon.ops.registry import TABLE, Op
@@ -118,7 +118,8 @@ class Casts:
             found = arg.spec.dtype
             if found is dtype or found not in _CASTABLE:
                 return arg
-            return invoke(_CAST, (arg,), {"dtype": dtype_name(dtype)}, type(arg))
+            reused = type(arg._node) is Leaf and not state.recording and state.capture is None
+            return _reused(arg, dtype) if reused else _new(arg, dtype)
         if isinstance(arg, (list, tuple)):
             return [self._cast(item, dtype) for item in arg]
         return arg
@@ -139,6 +140,25 @@ class Casts:
             state.capture.refuse(f"the loss scale, which changes, is part of {op.title}")
         given = attrs.get("grad_scale", op.attrs["grad_scale"])
         return {**attrs, "grad_scale": given * scale}
+
+
+def _new(array: Handle, dtype: torch.dtype) -> Handle:
+    result: Handle = invoke(_CAST, (array,), {"dtype": dtype_name(dtype)}, type(array))
+    return result
+
+
+def _reused(array: Handle, dtype: torch.dtype) -> Handle:
+    """Return the cast of a parameter for prediction: that of the last call, if it still holds."""
+    leaf, data = array._node, array._data
+    assert isinstance(leaf, Leaf)
+    if data is None or not array.settled():
+        return _new(array, dtype)
+    # Torch counts what torch's optimizers write, too, where they share the parameter.
+    now = (dtype, array.version, id(data), data._version)
+    if leaf.cast is None or leaf.cast[0] != now:
+        leaf.cast = (now, data, _new(array, dtype))  # with the data, whose identity stays its own
+    result: Handle = leaf.cast[2]
+    return result
 
 
 def _rules(

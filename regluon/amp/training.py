@@ -1,5 +1,6 @@
 """Training in mixed precision: the switch, and trainers whose loss is scaled."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +11,12 @@ from regluon.amp.operators import Conditions
 from regluon.array.dispatch import call, state
 from regluon.array.ndarray import NDArray
 from regluon.base import MXNetError
+from regluon.context import num_gpus
 from regluon.gluon.trainer import Trainer
 from regluon.ops.dtype import dtype_name
+
+
+_log = logging.getLogger("regluon")
 
 
 class _Process:
@@ -49,6 +54,10 @@ def init(
     casts = Casts(
         target_dtype, target_precision_ops, conditional_fp32_ops, fp32_ops, scale=_first_scale
     )
+    if dtype_name(casts.dtype) == "float16" and num_gpus() == 0:
+        _log.warning(
+            "float16 is slow on CPUs, its convolutions 100 times: use amp.init('bfloat16')"
+        )
     if _Process.casts is not None:
         if _Process.casts.dtype is not casts.dtype:
             raise MXNetError(

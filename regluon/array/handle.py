@@ -44,7 +44,7 @@ class Node:
 class Leaf(Node):
     """A node without parents, made by `attach_grad`: where gradients are delivered."""
 
-    __slots__ = ("active", "early", "fresh", "grad", "req", "tensor")
+    __slots__ = ("active", "cast", "early", "fresh", "grad", "req", "tensor")
 
     def __init__(self, tensor: Tensor | None, grad: "Handle | None", req: str) -> None:
         super().__init__()
@@ -55,6 +55,7 @@ class Leaf(Node):
         # While regluon's own backward computes its gradient: the storage that is taken by then.
         self.active: set[int] | None = None
         self.early: Handle | None = None  # the gradient, if nothing else in the pass writes to it
+        self.cast: Any = None  # what mixed precision made of the array, to be used again
         self.fresh = False  # its gradient was computed since the trainer last used it
 
     def deliver(self, gradient: Tensor) -> None:

@@ -4,6 +4,7 @@ import threading
 
 import numpy as onp
 import pytest
+import torch
 
 import regluon as mx
 from regluon import amp, nd
@@ -84,6 +85,28 @@ def test_batch_norm_keeps_parameters_statistics_and_their_gradients_in_float32(k
         assert {name(p.data()) for p in layer.collect_params().values()} == {"float32"}
         assert name(layer.gamma.grad()) == "float32"
         assert (layer.running_mean.data().asnumpy() > 0.2).all()
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_prediction_casts_a_parameter_once_until_it_is_written(kind):
+    with engine(kind):
+        amp.init("bfloat16")
+        net = mx.gluon.nn.Dense(1, in_units=3, use_bias=False)
+        net.initialize(mx.init.One())
+        module = net.as_torch()
+        leaf = net.weight.data()._node
+        answers = [net(X).asnumpy()[0, 0], net(X).asnumpy()[0, 0]]
+        first = leaf.cast[2]
+        answers.append(net(X).asnumpy()[0, 0])
+        assert leaf.cast[2] is first
+        net.weight.set_data(nd.ones((1, 3)) * 2)
+        answers.append(net(X).asnumpy()[0, 0])
+        with torch.no_grad():
+            module.weight.mul_(2)
+        answers.append(net(X).asnumpy()[0, 0])
+        net.weight.data()[:] = 8
+        answers.append(net(X).asnumpy()[0, 0])
+        assert answers == [3, 3, 3, 6, 12, 24]
 
 
 def test_an_array_already_in_the_dtype_is_not_cast():
