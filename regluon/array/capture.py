@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as onp
 
-from regluon.array.dispatch import settle, state
+from regluon.array.dispatch import state
 from regluon.array.handle import Handle
 from regluon.base import user_line
 from regluon.context import Context
@@ -201,16 +201,6 @@ def _random_numbers() -> Any:
 def _parts(call: Call, written: bool) -> bool:
     """Say whether the result must be a copy: as the door copies before a lazy copy is written."""
     return written and call.op is not None and call.op.view == "lazy copy"
-
-
-def stand_in(array: Handle) -> Handle:
-    """Return another array with the same tensors, and no view, to tell it from all others."""
-    settle(array)
-    twin = type(array)(array.value(), array._ctx, array.spec)
-    if array.recorded():
-        twin._node, twin._graph = array._node, array.graph_value()
-    twin.share_with(array)
-    return twin
 
 
 def same_constant(one: Handle, other: Handle) -> bool:

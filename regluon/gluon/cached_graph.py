@@ -3,13 +3,15 @@
 import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from operator import is_
 from typing import Any
 
-from regluon.array.capture import Capture, Captured, Reason, same_constant, stand_in
+from regluon.array.capture import Capture, Captured, Reason, same_constant
 from regluon.array.compiled import Compiled
 from regluon.array.dispatch import settle, state
 from regluon.array.handle import Handle
 from regluon.array.quick import Quick
+from regluon.array.stand_in import StandIns
 from regluon.base import user_line
 from regluon.context import Context
 from regluon.gluon.guard import Guard
@@ -188,13 +190,11 @@ class CachedGraph:
     ) -> Any:
         """Run eagerly and note what happens.
 
-        Other arrays stand for the arguments the second time, and for views: so these are told from
-        what the block has from elsewhere, such as a parameter that is an argument, too.
+        Other arrays stand for the arguments the second time, and for views always.
         """
-        again = entry.captured is not None
-        twins = {id(a): stand_in(a) for a in arrays if again or a._view is not None}
-        given = [twins.get(id(array), array) for array in arrays]
-        args = restored(structure, given) if twins else args
+        stand_ins = StandIns(arrays, only_views=entry.captured is None)
+        given = stand_ins.given
+        args = args if all(map(is_, given, arrays)) else restored(structure, given)
         capture = Capture(given, arrays[0]._ctx)
         state.capture = capture
         try:
@@ -204,7 +204,7 @@ class CachedGraph:
                 capture.refuse("forward() changes the list or dict that is its argument")
         finally:
             state.capture = None
-            _hand_on(arrays, given, capture.wrote)
+            stand_ins.hand_on(capture.wrote)
         results: list[Handle] = []
         shape = flatten(returned, results)
         captured = self._finished(entry, capture, results)
@@ -212,8 +212,7 @@ class CachedGraph:
             known = {id(array): ~place for place, array in enumerate(captured.arrays)}
             known.update({id(output): i for i, output in enumerate(captured.outputs)})
             self._advance(entry, captured, shape, [known[id(result)] for result in results], arrays)
-        same = {id(other): array for other, array in zip(given, arrays, strict=True)}
-        return restored(shape, [same.get(id(result), result) for result in results])
+        return restored(shape, stand_ins.resolved(results))
 
     def _finished(
         self, entry: Entry, capture: Capture, results: Sequence[Handle]
@@ -370,15 +369,6 @@ def _twice(arrays: Sequence[Handle]) -> tuple[int, ...]:
         return (0,)
     first: dict[int, int] = {}
     return tuple(first.setdefault(id(array.root), i) for i, array in enumerate(arrays))
-
-
-def _hand_on(arrays: Sequence[Handle], given: Sequence[Handle], wrote: set[int]) -> None:
-    """Write to arguments what was written to the arrays that stood for them."""
-    recording, state.recording = state.recording, False
-    for array, other in zip(arrays, given, strict=True):
-        if other is not array and id(other) in wrote:
-            array[:] = other  # type: ignore[index]
-    state.recording = recording
 
 
 def descendants(block: Any) -> Iterator[Any]:

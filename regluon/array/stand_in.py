@@ -1,0 +1,54 @@
+"""Stand-ins: arrays that take the places of arguments while calls are captured."""
+
+from collections.abc import Iterable, Sequence
+
+from regluon.array.dispatch import settle, state
+from regluon.array.handle import Handle, View
+
+
+class StandIns:
+    """Other arrays on the same memory as some arguments, to tell these from all other arrays.
+
+    A block may have its argument from elsewhere, too: a parameter that is given to it, or an array
+    of which the argument is a view. What it does with either is then known.
+
+    arrays: the arguments.
+    only_views: whether arguments that are no views are given as they are.
+    """
+
+    def __init__(self, arrays: Sequence[Handle], *, only_views: bool) -> None:
+        self.arrays = arrays
+        found = {id(a): _twin(a) for a in arrays if not only_views or a._view is not None}
+        self.given = [found.get(id(array), array) for array in arrays]
+        self._owners = {id(given): a for given, a in zip(self.given, arrays, strict=True)}
+
+    def hand_on(self, wrote: set[int]) -> None:
+        """Write to the arguments what was written to those in their places."""
+        recording, state.recording = state.recording, False
+        for array, given in zip(self.arrays, self.given, strict=True):
+            if given is not array and id(given) in wrote:
+                array[:] = given  # type: ignore[index]
+        state.recording = recording
+
+    def resolved(self, results: Iterable[Handle]) -> list[Handle]:
+        """Return results with the arguments themselves, and views of them, in their places."""
+        return [self._resolved(result) for result in results]
+
+    def _resolved(self, result: Handle) -> Handle:
+        view = result._view
+        array = None if view is None else self._owners.get(id(view.base))
+        if view is not None and array is not None and array is not view.base:
+            outer, inner = array._view, view.fn
+            fn = inner if outer is None else lambda tensor: inner(outer.fn(tensor))
+            result._view = View(array.root, fn)
+        return self._owners.get(id(result), result)
+
+
+def _twin(array: Handle) -> Handle:
+    """Return an array with the same tensors that is no view."""
+    settle(array)
+    twin = type(array)(array.value(), array._ctx, array.spec)
+    if array.recorded():
+        twin._node, twin._graph = array._node, array.graph_value()
+    twin.share_with(array)
+    return twin
