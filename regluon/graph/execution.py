@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Generator, Tensor
 
-from regluon.graph import passes
+from regluon.graph import native, passes
 from regluon.graph.likeness import far
 from regluon.graph.memory import apart, told_apart
 from regluon.graph.node import Graph, Site, Value
@@ -134,7 +134,12 @@ class Execution:
             with torch.enable_grad():
                 run = self.calls.run([*tensors, *generators], recording=True)
                 return apart(run, tensors)
-        half: Any = self.halves or _Traced(self)
+        ready = self.halves
+        if ready is not None and (bridge := ready.bridge()) is not None:
+            given = self.conformed(tensors)
+            with torch.enable_grad():
+                return bridge(*given, *self.generators(given, keys))
+        half: Any = ready or _Traced(self)
         with torch.enable_grad():
             try:
                 found = _Bridge.apply(self, half, keys, *tensors)  # type: ignore[no-untyped-call]
@@ -155,6 +160,8 @@ class Execution:
             return _gradients(results, trial, self.live, seeds, create_graph=create)
 
     # What other bodies do otherwise
+
+    bridged = True  # the keys of a run are the seeds of its generators
 
     def tracer(self) -> Trace:
         """Return a new trace."""
@@ -323,6 +330,32 @@ class _Replayed:
         self.seeded = seeded
         self.first = Program(halves.forward)
         self.second = Program(halves.backward)
+        self._bridge: native.Replay | None = None
+
+    def bridge(self) -> native.Replay | None:
+        """Return both programs as one function in torch's graph, once there is a C++ library."""
+        if self._bridge is None and self.execution.bridged and native.ready():
+            self._bridge = native.bridge(
+                self.halves.forward,
+                self.halves.backward,
+                self._again,
+                results=self.count,
+                needed=self.needed,
+                reused=self.reused,
+                seeded=[place for place, given in enumerate(self.seeded) if given],
+            )
+        return self._bridge
+
+    def _again(
+        self, inputs: Sequence[Any], seeds: Sequence[Tensor | None]
+    ) -> Sequence[Tensor | None]:
+        """Return gradients that can be differentiated, or for other results than were traced."""
+        execution = self.execution
+        if not torch.is_grad_enabled():
+            execution.halves = None
+        count = len(execution.calls.inputs)
+        keys = [generator.initial_seed() for generator in inputs[count:]]
+        return execution.again(inputs[:count], keys, seeds)
 
     def forward(
         self, tensors: Sequence[Tensor], keys: Sequence[Any]
