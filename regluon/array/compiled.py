@@ -68,13 +68,13 @@ class Compiled:
             return self._direct(arrays, keys)
         outputs = [cls(None, self.ctx, spec) for cls, spec in self.kinds]
         self._link(arrays, outputs)
-        place = state.place
+        blocks = state.place
 
         def task() -> None:
             try:
                 self._store(outputs, self._compute(arrays, keys))
             except Exception as error:
-                raise placed(error, place) from error.__cause__
+                raise placed(error, blocks) from error.__cause__
 
         selected.engine.push(
             task,

@@ -54,7 +54,7 @@ class Differentiated:
         for _, leaf, _ in leaves:
             leaf.fresh = True
         outputs = [cls(None, compiled.ctx, spec) for cls, spec in compiled.kinds]
-        place = state.place
+        blocks = state.place
 
         def task() -> None:
             begin = time.perf_counter()
@@ -62,7 +62,7 @@ class Differentiated:
                 tensors = [array.value() for array in arrays]
                 results, gradients = self.joint.run(tensors, keys)
             except Exception as error:
-                raise placed(error, place) from error.__cause__
+                raise placed(error, blocks) from error.__cause__
             for output, result in zip(outputs, results, strict=True):
                 output._data = result
             _deliver(leaves, gradients)

@@ -138,7 +138,8 @@ class Execution:
         if ready is not None and (bridge := ready.bridge()) is not None:
             given = self.conformed(tensors)
             with torch.enable_grad():
-                return bridge(*given, *self.generators(given, keys))
+                joined: Any = bridge(*given, *self.generators(given, keys))
+                return tuple(joined)
         half: Any = ready or _Traced(self)
         with torch.enable_grad():
             try:

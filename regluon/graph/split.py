@@ -52,7 +52,7 @@ def split(joint: Graph, results: int, seeds: Sequence[Value]) -> Halves:
     extras = [value for value in dict.fromkeys(_outputs(ahead)) if value in wanted - kept]
     extras = [value for value in extras if value not in inputs]
     first = Graph(tuple(inputs), (), (), joint.fixed, joint.constants)
-    second_inputs = [inputs[i] for i in needed] + [ends[i] for i in reused if ends[i]]  # type: ignore[misc]
+    second_inputs = [inputs[i] for i in needed] + [end for i in reused if (end := ends[i])]
     second = Graph((*second_inputs, *extras, *seeds), (), (), joint.fixed, joint.constants)
     return Halves(
         first.with_nodes(ahead, (*ends, *extras)),

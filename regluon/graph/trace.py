@@ -26,6 +26,8 @@ _READS = frozenset(
     for name in ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero")
 )
 
+_FRESH = torch.ops.aten.lift_fresh.default
+
 
 class Trace(TorchDispatchMode):
     """While it is entered, every operator that torch executes on this thread becomes a node.
@@ -42,7 +44,7 @@ class Trace(TorchDispatchMode):
         return False
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.nodes: list[Node] = []
         self.constants: dict[Value, Tensor] = {}
         self.site: Site | None = None  # of the nodes to come; None asks for the user's line
@@ -75,7 +77,7 @@ class Trace(TorchDispatchMode):
         found = []
         for thing, name in zip(things, names, strict=True):
             if isinstance(thing, torch.Generator):
-                value = self._generators[thing._cdata] = Value(name)
+                value = self._generators[_place(thing)] = Value(name)
                 self._kept.append(thing)
             else:
                 value = self.name(thing, value=Value(name, self._meta(thing)))
@@ -104,13 +106,21 @@ class Trace(TorchDispatchMode):
             self.constants[value] = tensor.detach()
         return value
 
+    def _fresh(self, tensor: Tensor, site: Site) -> Tensor:
+        """Note a tensor made of numbers, as by `torch.tensor`: each call has one of its own."""
+        with torch._C._DisableTorchDispatch():
+            source = self._value(tensor.clone())
+        value = self.name(tensor)
+        self.nodes.append(Node(torch.ops.aten.clone.default, (source,), {}, (value,), site))
+        return tensor
+
     def _arg(self, arg: Any) -> Any:
         if isinstance(arg, Tensor):
             return self._value(arg)
         if isinstance(arg, (list, tuple)):
             return [self._arg(item) for item in arg]
         if isinstance(arg, torch.Generator):  # torch hands on another object for the same one
-            return self._generators.get(arg._cdata, arg)
+            return self._generators.get(_place(arg), arg)
         return arg
 
     def __torch_dispatch__(
@@ -125,6 +135,8 @@ class Trace(TorchDispatchMode):
         site = self.site if self.site is not None else self.where()
         if func in _READS:
             self.read(site)
+        if func is _FRESH and self.find(args[0]) is None:
+            return self._fresh(func(*args), site)
         # Arguments first: an operator in place may be the first to see a tensor.
         with torch._C._DisableTorchDispatch():
             noted = tuple(self._arg(arg) for arg in args)
@@ -166,3 +178,9 @@ def _flat(results: Iterable[Any]) -> Iterable[Any]:
             yield from _flat(result)
         else:
             yield result
+
+
+def _place(generator: torch.Generator) -> int:
+    """Return where torch keeps a generator: what it hands on is another object for the same one."""
+    place: int = generator._cdata  # type: ignore[attr-defined]
+    return place
