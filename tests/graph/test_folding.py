@@ -102,3 +102,12 @@ def test_an_mlp_is_three_calls():
     graph, tensors = inference(net, X)
     _, main = both(graph, *tensors)
     assert [node.title for node in main.nodes] == ["aten.addmm.default"] * 3
+
+
+def test_a_tensor_made_of_numbers_is_new_in_every_call():
+    graph = traced(lambda x: x + torch.tensor([1.0, 2.0, 3.0]).add_(1), X)
+    for _ in range(2):
+        assert torch.equal(run(graph, X)[0], X + torch.tensor([2.0, 3.0, 4.0]))
+    assert count(folded(graph), "aten.clone") == 1
+    graph = traced(lambda x: x + torch.tensor([1.0, 2.0, 3.0]), X)
+    assert len(folded(graph).nodes) == 1
