@@ -41,6 +41,7 @@ from regluon.context import (
     gpu_memory_info as gpu_memory_info,
     num_gpus as num_gpus,
 )
+from regluon.gluon.torch_program import hybridize as hybridize
 from regluon.util import (
     is_np_array as is_np_array,
     is_np_shape as is_np_shape,

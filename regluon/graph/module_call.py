@@ -233,6 +233,7 @@ class ModuleExecution(Execution):
     """Executes a module's call; its random numbers are those of torch's own generators."""
 
     calls: ModuleCall
+    bridged = False  # random numbers are drawn from generators that are not its own
 
     def __init__(self, call: ModuleCall, live: Sequence[bool], plan: Plan, freeze: bool) -> None:
         super().__init__(call, live, (), plan, call.count)
@@ -258,6 +259,13 @@ class ModuleExecution(Execution):
             self.refused = str(error)
             _set_random_states(keys)
             raise
+        except RuntimeError as error:  # arguments that are traced are leaves of torch's graph
+            if not self._tensors or "leaf Variable" not in str(error):
+                raise
+            self.refused = "forward writes an argument in place"
+            self._undo([*self._before])
+            _set_random_states(keys)
+            raise Restart(self.refused) from error
 
     def tracer(self) -> Trace:
         """Return a trace that knows the modules."""
@@ -297,8 +305,6 @@ class ModuleExecution(Execution):
         places = {_storage(value) for value in graph.constants}
         if not places.isdisjoint(written):
             self.refused = "forward writes a tensor that is no buffer of the module"
-        if not places.isdisjoint(map(_storage, graph.inputs)):
-            self.refused = "forward takes the data of a tensor past torch's operators"
         if any(_generator(node) for node in graph.nodes):
             self.refused = "a random generator of the module's own is used"
         self.refused = trace.objection or self.calls.objection or self.refused
@@ -315,7 +321,7 @@ class ModuleExecution(Execution):
 
     def _undo(self, places: Sequence[int]) -> None:
         for place in places:
-            if place in self._before:
+            if place in self._before and not torch.equal(self._tensors[place], self._before[place]):
                 self._tensors[place].detach().copy_(self._before[place])
 
     def settled(self, graph: Graph, seeded: tuple[bool, ...] = ()) -> bool:

@@ -1,5 +1,6 @@
 """ModuleState: what a torch module is at one moment, but for the values of its tensors."""
 
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -95,17 +96,19 @@ class ModuleState:
         """Let the modules have other tensors for a while, and say after it which they replaced."""
         before = [*chain.from_iterable(map(dict.values, self._stores))]
         other = {id(old): tensors[i] for old, i in zip(before, self.slots, strict=True) if i >= 0}
-        lists = [
-            (table, name, value)
+        lists = [  # such as the flat weights of torch.nn.LSTM
+            (table, name, value, swapped)
             for table in self._tables
             for name, value in table.items()
-            if type(value) is list and any(id(item) in other for item in value)
+            if type(value) is list
+            for swapped in [[_exchanged(item, other) for item in value]]
+            if any(one is not two for one, two in zip(value, swapped, strict=True))
         ]
         replaced: list[str] = []
         try:
             self._fill([other.get(id(tensor)) for tensor in before])
-            for table, name, value in lists:
-                table[name] = [other.get(id(item), item) for item in value]
+            for table, name, _, swapped in lists:
+                table[name] = swapped
             yield replaced
         finally:
             after = [*chain.from_iterable(map(dict.values, self._stores))]
@@ -114,7 +117,7 @@ class ModuleState:
                     replaced.append(self.names[place])
                     before[place] = new  # a tensor of the module's own
             self._fill(before)
-            for table, name, value in lists:
+            for table, name, value, _ in lists:
                 table[name] = value
 
     def sizes(self) -> dict[str, int]:
@@ -176,6 +179,14 @@ class ModuleState:
 def _usual(tensor: Tensor) -> bool:
     """Say whether a tensor has the class that torch's own operators return, and a shape."""
     return type(tensor) in (Tensor, torch.nn.Parameter)
+
+
+def _exchanged(item: Any, other: dict[int, Tensor]) -> Any:
+    """Return the tensor, or a weak reference to it, that stands for the item of a list."""
+    if isinstance(item, weakref.ref):
+        tensor = other.get(id(item()))
+        return item if tensor is None else weakref.ref(tensor)
+    return other.get(id(item), item)
 
 
 _PLAIN = (bool, int, float, complex, str, bytes)

@@ -15,6 +15,7 @@ from regluon.base import MXNetError
 from regluon.gluon.failure import no_array
 from regluon.gluon.hybrid import HybridBlock
 from regluon.gluon.parameter import Parameter
+from regluon.gluon.torch_program import hybridize
 from regluon.ops.dtype import dtype_name
 from regluon.ops.registry import Op
 
@@ -66,6 +67,21 @@ class TorchBlock(HybridBlock):
             self.params.update({param.name: param})
             self._reg_params[name] = found[name] = param
         return found
+
+    def hybridize(
+        self,
+        active: bool = True,
+        *,
+        verify: str | None = "first",
+        passes: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Compile the module, or stop doing so, as `regluon.hybridize` does.
+
+        Blocks around it stay eager, since only running the module tells the shape of its output.
+        """
+        self._active = active
+        hybridize(self.module, active, verify=verify, passes=passes)
 
     def forward(self, *args: Any) -> Any:
         """Call the module on the tensors of the arrays given."""

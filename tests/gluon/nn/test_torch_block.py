@@ -8,6 +8,7 @@ import torch
 
 import regluon as mx
 from regluon.gluon import nn
+from regluon.gluon.torch_program import program
 from tests.gluon.cases import numbers
 
 
@@ -52,6 +53,46 @@ def test_five_steps_by_regluon_equal_five_steps_by_torch():
     reference.eval()
     mine = block(mx.nd.array(X)).to_torch()
     assert torch.allclose(mine, reference(torch.tensor(X)), rtol=0, atol=1e-5)
+
+
+def test_hybridized_it_trains_and_predicts_as_before(caplog):
+    plain, compiled = nn.TorchBlock(small()), nn.TorchBlock(small())
+    compiled.hybridize()
+    for _ in range(5):
+        for block in (plain, compiled):
+            step_by_regluon(block)
+        expected = plain(mx.nd.array(X)).to_torch()
+        assert torch.allclose(compiled(mx.nd.array(X)).to_torch(), expected, rtol=0, atol=1e-5)
+    mx.nd.waitall()
+    assert compiled.module[1].num_batches_tracked == 5
+    source = program(compiled.module)
+    assert source.count("aten.native_batch_norm.default") == 2
+    assert source.count("# its gradients") == 1
+    assert not caplog.records
+
+
+def test_hybridized_its_random_numbers_follow_our_seed():
+    block = nn.TorchBlock(torch.nn.Dropout(0.5))
+    x, drawn = mx.nd.ones((50,)), []
+    for active in (False, True):
+        block.hybridize(active)
+        mx.random.seed(1)
+        with mx.autograd.train_mode():
+            drawn.append([block(x).asnumpy().tolist() for _ in range(5)])
+    assert drawn[0] == drawn[1]
+    assert "bernoulli" in program(block.module)
+
+
+def test_inside_a_hybridized_net_it_is_a_program_of_its_own():
+    net = nn.HybridSequential()
+    net.add(nn.Dense(4), nn.TorchBlock(torch.nn.Linear(4, 4)), nn.Dense(1))
+    net.initialize(force_reinit=True)
+    x = mx.nd.array(numbers("x", (2, 3)))
+    expected = net(x).asnumpy()
+    net.hybridize()
+    for _ in range(6):
+        assert abs(net(x).asnumpy() - expected).max() < 1e-6
+    assert "aten." in program(net[1].module)
 
 
 def test_parameters_share_storage_both_ways():
