@@ -38,9 +38,10 @@ INFERENCE: _Passes = (
     ("dead", without_dead),
     ("memory", in_place),
 )
+# Not channels-last: the gradients of weights would have to be brought back into their order, which
+# costs as much as it gains. Gluon's convolutions ask for the order that suits them themselves.
 TRAINING: _Passes = (
     *_CLEANED,
-    ("layout", channels_last),
     ("linear", with_products),
     ("dead", without_dead),
     ("memory", in_place),
