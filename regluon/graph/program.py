@@ -2,6 +2,7 @@
 
 import keyword
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,10 @@ from torch import Tensor
 
 from regluon.base import MXNetError
 from regluon.graph import native
+from regluon.graph.inductor import inductor
 from regluon.graph.node import Graph, Node, Value
 from regluon.graph.passes.folding import hoisted
+from regluon.graph.passes.memory import planned
 
 
 Run = Callable[..., tuple[Any, ...]]
@@ -22,7 +25,8 @@ class Program:
     """A graph that can be called: one argument for every input, a tuple of outputs.
 
     Where the C++ replay is built, it runs the graph; until then, and without a compiler, the
-    generated Python does, on the same operators. Neither is seen by autograd.
+    generated Python does, on the same operators. Neither is seen by autograd. `static` plans the
+    memory of results in between once, for all calls. The `backend` "inductor" is torch's compiler.
 
     >>> import torch
     >>> from regluon.graph.trace import Trace
@@ -35,19 +39,26 @@ class Program:
     [2.0, 2.0]
     """
 
-    __slots__ = ("graph", "run", "source")
+    __slots__ = ("_lock", "graph", "run", "source")
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.source = source_of(graph)
-        self.run: Run = self._starting(python(graph, self.source))
+    def __init__(self, graph: Graph, static: bool = False, backend: str | None = None) -> None:
+        self.graph = planned(graph) if static and backend is None else graph
+        self.source = source_of(self.graph)
+        if backend == "inductor":
+            self.run: Run = inductor(graph)
+            return
+        self._lock = threading.Lock() if static else None
+        slow = python(self.graph, self.source)
+        self.run = self._starting(_one_by_one(slow, self._lock) if self._lock else slow)
 
     def _starting(self, slow: Run) -> Run:
         """Return the Python program, which gives way to the C++ one as soon as that is there."""
 
         def run(*tensors: Any) -> tuple[Any, ...]:
             if native.ready():
-                fast = native.replay(self.graph)
+                fast: Run | None = native.replay(self.graph)
+                if fast is not None and self._lock is not None:
+                    fast = _one_by_one(fast, self._lock)
                 self.run = slow if fast is None else fast
                 return self.run(*tensors)
             return slow(*tensors)
@@ -55,16 +66,26 @@ class Program:
         return run
 
 
+def _one_by_one(run: Run, lock: threading.Lock) -> Run:
+    """Return the function for one thread at a time: a program whose memory is planned has one."""
+
+    def alone(*tensors: Any) -> tuple[Any, ...]:
+        with lock:
+            return run(*tensors)
+
+    return alone
+
+
 class Prepared:
     """A program in two parts: what depends on fixed inputs alone runs only when one has changed."""
 
     __slots__ = ("_fixed", "_kept", "_moving", "graph", "main", "prepare")
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, static: bool = False, backend: str | None = None) -> None:
         self.graph = graph
         first, rest = hoisted(graph)
         self.prepare = Program(first)
-        self.main = Program(rest)
+        self.main = Program(rest, static, backend)
         places = {value: place for place, value in enumerate(graph.inputs)}
         self._fixed = [places[value] for value in first.inputs]
         self._moving = [places[value] for value in rest.inputs if value in places]
