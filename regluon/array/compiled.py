@@ -17,6 +17,7 @@ from regluon.array.quick import Quick
 from regluon.base import user_line
 from regluon.context import Context
 from regluon.engine.selection import selected
+from regluon.graph.calls import reached, statistics
 from regluon.graph.execution import Execution, Plan
 
 
@@ -40,7 +41,16 @@ class Compiled:
         self.kinds = [(type(out), out.spec) for out in captured.outputs]
         self.recorded = [out.recorded() for out in captured.outputs]
         self.keys = list(captured.calls.keys.values())
-        self.execution = Execution(captured.calls, captured.live, captured.written, plan, arguments)
+        calls = captured.calls
+        reaching = reached(calls)
+        self.sources = [  # for each output, the places of arrays that its gradient goes to
+            [i for i, v in enumerate(calls.inputs) if captured.live[i] and v in found]
+            for found in reaching
+        ]
+        kept = statistics(calls)
+        read = [place for place in captured.written if calls.inputs[place] not in kept]
+        read = read if self.recording else []
+        self.execution = Execution(calls, captured.live, captured.written, plan, arguments, read)
         self.seconds = math.inf  # of the fastest run so far
 
     def quick(self, arrays: Sequence[Handle], beside: Sequence[tuple[Any, Handle]]) -> Quick | None:
@@ -127,15 +137,11 @@ class Compiled:
         """Enter recorded results into the graph of arrays."""
         if not self.recording:
             return
-        parents = tuple(
-            array._node
-            for array, live in zip(arrays, self.live, strict=True)
-            if live and array._node is not None
-        )
         inputs = [(weakref.ref(array.root), array.root.version) for array in arrays]
-        for output, recorded in zip(outputs, self.recorded, strict=True):
+        for output, recorded, places in zip(outputs, self.recorded, self.sources, strict=True):
             if recorded:
-                output._node = Node(parents, inputs)
+                nodes = [arrays[place]._node for place in places]
+                output._node = Node(tuple(node for node in nodes if node is not None), inputs)
 
     def _store(self, outputs: Sequence[Handle], results: Sequence[Tensor]) -> None:
         for output, result in zip(outputs, results, strict=True):

@@ -1,9 +1,11 @@
 """Stand-ins: arrays that take the places of arguments while calls are captured."""
 
+import weakref
 from collections.abc import Iterable, Sequence
 
 from regluon.array.dispatch import settle, state
-from regluon.array.handle import Handle, View
+from regluon.array.handle import Handle, Node, View
+from regluon.engine.selection import selected
 
 
 class StandIns:
@@ -22,17 +24,42 @@ class StandIns:
         self.given = [found.get(id(array), array) for array in arrays]
         self._owners = {id(given): a for given, a in zip(self.given, arrays, strict=True)}
 
-    def hand_on(self, wrote: set[int]) -> None:
-        """Write to the arguments what was written to those in their places."""
+    def leave(self, wrote: set[int]) -> None:
+        """Write to the arguments what was `wrote` to those in their places, which are done with.
+
+        Their readers are waited for, as nobody knows that they read the arguments' memory.
+        """
         recording, state.recording = state.recording, False
         for array, given in zip(self.arrays, self.given, strict=True):
-            if given is not array and id(given) in wrote:
+            if given is array:
+                continue
+            selected.engine.wait_to_write(given)
+            if id(given) in wrote:
                 array[:] = given  # type: ignore[index]
+            elif given._shares is not None:
+                given._shares[:] = [ref for ref in given._shares if ref() is not given]
         state.recording = recording
 
     def resolved(self, results: Iterable[Handle]) -> list[Handle]:
         """Return results with the arguments themselves, and views of them, in their places."""
-        return [self._resolved(result) for result in results]
+        found = [self._resolved(result) for result in results]
+        seen: set[Node] = set()
+        waiting = [array._node for array in (*found, *self.arrays) if array._node is not None]
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                node.inputs = [self._input(ref, version) for ref, version in node.inputs]
+                waiting += node.parents
+        return found
+
+    def _input(self, ref: weakref.ref[Handle], version: int) -> tuple[weakref.ref[Handle], int]:
+        """Return what a recorded call read: the argument itself."""
+        given = ref()
+        owner = None if given is None else self._owners.get(id(given))
+        if owner is None or owner is given:
+            return ref, version
+        return weakref.ref(owner.root), owner.root.version
 
     def _resolved(self, result: Handle) -> Handle:
         view = result._view

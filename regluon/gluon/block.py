@@ -64,11 +64,11 @@ class Block:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; parameters and blocks are registered under its name."""
-        if name not in BOOKKEEPING:
+        existing = self.__dict__.get(name)
+        if existing is not value and name not in BOOKKEEPING:
             Changes.count += 1
             if state.capture is not None:
                 state.capture.refuse(f"forward() sets {type(self).__name__}.{name}")
-        existing = self.__dict__.get(name)
         for kind in (Parameter, Block):
             if isinstance(existing, kind) and not isinstance(value, kind):
                 raise TypeError(

@@ -204,7 +204,7 @@ class CachedGraph:
                 capture.refuse("forward() changes the list or dict that is its argument")
         finally:
             state.capture = None
-            stand_ins.hand_on(capture.wrote)
+            stand_ins.leave(capture.wrote)
         results: list[Handle] = []
         shape = flatten(returned, results)
         captured = self._finished(entry, capture, results)

@@ -154,6 +154,27 @@ def sharing(calls: Sequence[Call]) -> Iterator[tuple[Call, bool]]:
         yield call, any(root(output) in written for output in call.outputs)
 
 
+def reached(calls: Calls) -> list[frozenset[Value]]:
+    """Return for every output the inputs that recorded calls computed it from."""
+    found = {value: frozenset((value,)) for value in calls.inputs}
+    none: frozenset[Value] = frozenset()
+    for call in calls.calls:
+        taken = [found.get(v, none) for v in values_in(call.args) if v not in call.stopped]
+        for output in call.outputs if call.recorded else ():
+            found[output] = none.union(*taken)
+    return [found.get(output, none) for output in calls.outputs]
+
+
+def statistics(calls: Calls) -> set[Value]:
+    """Return the inputs that are written by layers in training only, which do not read them."""
+    written = {
+        v: call for call in calls.calls for v in call.written if call.op and call.op.training
+    }
+    uses = [(v, call) for call in calls.calls for v in (*values_in(call.args), *call.written)]
+    other = {v for v, call in uses if written.get(v) is not call}
+    return set(written) - other
+
+
 def difference(first: Calls, second: Calls, same: Callable[[Value, Value], bool]) -> Call | None:
     """Return the first call of `second` that is not the one of `first`, or None if all agree.
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -56,17 +57,25 @@ class Execution:
     calls: what is computed, the slow way.
     live: for each input, whether gradients flow to it.
     written: the places of inputs that the program writes, such as running statistics.
+    read: those among them that gradients may depend on, so that a second run needs them unwritten.
 
     `refused` says why there is no compiled program, once that is known; the calls are then run one
     by one, as they are for a second derivative.
     """
 
     def __init__(
-        self, calls: Body, live: Sequence[bool], written: Sequence[int], plan: Plan, fixed: int
+        self,
+        calls: Body,
+        live: Sequence[bool],
+        written: Sequence[int],
+        plan: Plan,
+        fixed: int,
+        read: Sequence[int] = (),
     ) -> None:
         self.calls = calls
         self.live = tuple(live)
         self.written = tuple(written)
+        self.read = tuple(read)
         self.plan = plan
         self.fixed = fixed  # inputs from this place on are parameters and the like
         self.freeze = True  # compute what depends on parameters alone again after an update only
@@ -116,7 +125,8 @@ class Execution:
         if self.refused or not self.settled(graph):
             return results
         graph = passes.inference(graph, exact=self.plan.exact)
-        program = Prepared(graph) if self.freeze else Program(graph)
+        kind = Prepared if self.freeze else Program
+        program = kind(graph, self.plan.static_alloc, self.plan.backend)
         self.strides = [tensor.stride() for tensor in tensors[: self.fixed]]
         trial = self._trial(tensors, before)
         with self.rewound(keys):
@@ -151,11 +161,23 @@ class Execution:
         return results
 
     def again(
-        self, tensors: Sequence[Tensor], keys: Sequence[Any], seeds: Sequence[Tensor | None]
+        self,
+        tensors: Sequence[Tensor],
+        keys: Sequence[int],
+        seeds: Sequence[Tensor | None],
+        changed: Sequence[int],
+        before: Mapping[int, Tensor] = MappingProxyType({}),
     ) -> Sequence[Tensor | None]:
-        """Return gradients, in torch's graph where it records: the calls run anew, one by one."""
+        """Return gradients, in torch's graph where it records: the calls run anew, one by one.
+
+        changed: the places of inputs that were written since, by anybody.
+        before: copies of inputs as they were before the program wrote them.
+        """
+        for place in {*changed} - {*self.written}:
+            name = self.calls.inputs[place].name
+            raise RuntimeError(f"{name} has been modified by an inplace operation")
         create = torch.is_grad_enabled()
-        trial = self._trial(tensors, self._copies(tensors))
+        trial = self._trial(tensors, {**self._copies(tensors), **before})
         with torch.enable_grad(), self.rewound(keys):
             results = self.calls.run([*trial, *self.generators(trial, keys)], recording=True)
             return _gradients(results, trial, self.live, seeds, create_graph=create)
@@ -329,13 +351,15 @@ class _Replayed:
         self.reused = halves.reused
         self.count = len(halves.forward.outputs) - halves.extras
         self.seeded = seeded
-        self.first = Program(halves.forward)
-        self.second = Program(halves.backward)
+        plan = execution.plan
+        self.first = Program(halves.forward, plan.static_alloc, plan.backend)
+        self.second = Program(halves.backward, plan.static_alloc, plan.backend)
         self._bridge: native.Replay | None = None
 
     def bridge(self) -> native.Replay | None:
         """Return both programs as one function in torch's graph, once there is a C++ library."""
-        if self._bridge is None and self.execution.bridged and native.ready():
+        able = self.execution.bridged and not self.execution.read
+        if self._bridge is None and able and native.ready():
             self._bridge = native.bridge(
                 self.halves.forward,
                 self.halves.backward,
@@ -348,7 +372,7 @@ class _Replayed:
         return self._bridge
 
     def _again(
-        self, inputs: Sequence[Any], seeds: Sequence[Tensor | None]
+        self, inputs: Sequence[Any], seeds: Sequence[Tensor | None], changed: Sequence[int]
     ) -> Sequence[Tensor | None]:
         """Return gradients that can be differentiated, or for other results than were traced."""
         execution = self.execution
@@ -356,7 +380,7 @@ class _Replayed:
             execution.halves = None
         count = len(execution.calls.inputs)
         keys = [generator.initial_seed() for generator in inputs[count:]]
-        return execution.again(inputs[:count], keys, seeds)
+        return execution.again(inputs[:count], keys, seeds, changed)
 
     def forward(
         self, tensors: Sequence[Tensor], keys: Sequence[Any]
@@ -379,9 +403,11 @@ class _Bridge(torch.autograd.Function):
         ctx: Any, execution: Execution, half: Any, keys: Sequence[Any], *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         """Run the forward program."""
+        ctx.before = {place: tensors[place].detach().clone() for place in execution.read}
         results, ctx.rest = half.forward(tensors, keys)
         ctx.execution, ctx.half, ctx.keys = execution, half, keys
         ctx.inputs = tensors
+        ctx.versions = [tensor._version for tensor in tensors]
         needed = [tensors[place] for place in half.needed]
         ctx.save_for_backward(*needed, *[results[place] for place in half.reused])
         flags = zip(results, execution.flags, strict=True)
@@ -400,7 +426,9 @@ class _Bridge(torch.autograd.Function):
         if not fits:  # the loss takes other results than the one that was traced
             execution.halves = None
         if torch.is_grad_enabled() or not fits:
-            found = execution.again(ctx.inputs, ctx.keys, seeds)
+            versions = enumerate(zip(ctx.inputs, ctx.versions, strict=True))
+            changed = [place for place, (tensor, then) in versions if tensor._version != then]
+            found = execution.again(ctx.inputs, ctx.keys, seeds, changed, ctx.before)
         else:
             found = half.backward(saved, ctx.rest, seeds)
         return (None, None, None, *found)

@@ -221,7 +221,9 @@ def replay(graph: Graph) -> Replay | None:
 def bridge(
     forward: Graph,
     backward: Graph,
-    again: Callable[[tuple[Any, ...], tuple[Tensor | None, ...]], Sequence[Tensor | None]],
+    again: Callable[
+        [tuple[Any, ...], tuple[Tensor | None, ...], list[int]], Sequence[Tensor | None]
+    ],
     *,
     results: int,
     needed: Sequence[int],
@@ -231,10 +233,11 @@ def bridge(
     """Return a function of the forward program's inputs that torch's autograd can go back through.
 
     It returns the first `results` outputs. The backward program takes the `needed` inputs, the
-    `reused` results, all further outputs, and the gradients of the `seeded` results (zeros where
-    none came in); it returns gradients of the inputs, as many as it has outputs, in order. Where
-    gradients are to be differentiated again (create_graph), or come in for other results than the
-    seeded ones, `again(inputs, gradients of the results)` returns those of the inputs instead.
+    `reused` results, all further outputs, and the gradients of the `seeded` results; it returns
+    gradients of the inputs, as many as it has outputs, in order. Where gradients are to be
+    differentiated again (create_graph), or come in for other results than the seeded ones,
+    `again(inputs, gradients of the results, places of the inputs that were changed in place since)`
+    returns those of the inputs instead.
     A tensor that changed in place in between, and a second backward pass without retain_graph, are
     errors as in torch. None where there is no library (yet).
     """

@@ -517,7 +517,7 @@ struct Saved {
 // One call of a bridge: where backward() finds what the forward program left.
 struct Pass : torch::autograd::Node {
   Bridge* bridge;
-  std::vector<IValue> inputs;
+  std::vector<Saved> inputs;
   std::vector<Saved> saved;  // `needed`, `reused`, `watched`
   std::vector<IValue> extras;
   bool released = false;
@@ -558,13 +558,13 @@ struct Pass : torch::autograd::Node {
     return replayed(seeds);
   }
 
-  // Whether gradients came in for no other results than when the backward program was made.
+  // Whether gradients came in for the same results as when the backward program was made.
   bool only_seeded(const variable_list& seeds) const {
     size_t defined = 0;
     size_t expected = 0;
     for (const Tensor& seed : seeds) defined += seed.defined();
     for (int32_t place : *bridge->seeded) expected += seeds[place].defined();
-    return defined == expected;
+    return defined == expected && expected == bridge->seeded->size();
   }
 
   variable_list replayed(const variable_list& seeds) {
@@ -575,8 +575,7 @@ struct Pass : torch::autograd::Node {
     for (size_t i = 0; i < handed; ++i) *slot++ = saved[i].value;
     for (IValue& extra : extras) *slot++ = last ? std::move(extra) : extra;
     for (int32_t place : *bridge->seeded) {
-      const Tensor& seed = seeds[place];
-      *slot++ = seed.defined() ? seed.contiguous() : input_metadata(place).zeros_like();
+      *slot++ = seeds[place].contiguous();
     }
     try {
       program.run(lease.env);
@@ -601,12 +600,17 @@ struct Pass : torch::autograd::Node {
     try {
       Owned given(PyTuple_New(static_cast<Py_ssize_t>(inputs.size())));
       for (size_t i = 0; i < inputs.size(); ++i)
-        PyTuple_SET_ITEM(given.object, i, Owned(to_python(inputs[i])).release());
+        PyTuple_SET_ITEM(given.object, i, Owned(to_python(inputs[i].value)).release());
       Owned wanted(PyTuple_New(static_cast<Py_ssize_t>(seeds.size())));
       for (size_t i = 0; i < seeds.size(); ++i)
         PyTuple_SET_ITEM(wanted.object, i, Owned(to_python(seeds[i])).release());
+      Owned changed(PyList_New(0));
+      for (size_t i = 0; i < inputs.size(); ++i)
+        if (inputs[i].current() != inputs[i].version &&
+            PyList_Append(changed.object, Owned(PyLong_FromSize_t(i)).object) < 0)
+          throw python_error();
       Owned result(PyObject_CallFunctionObjArgs(
-          bridge->again, given.object, wanted.object, nullptr));
+          bridge->again, given.object, wanted.object, changed.object, nullptr));
       Owned items(PySequence_Fast(result.object, "the gradients are no sequence"));
       variable_list found(num_outputs());
       const auto count = static_cast<size_t>(PySequence_Fast_GET_SIZE(items.object));
@@ -662,7 +666,7 @@ void record(Bridge* self, Environment& env, std::vector<IValue>&& inputs) {
     const bool result = extra.isTensor() && extra.toTensor().requires_grad();
     pass->extras.push_back(result ? IValue(alias_of(extra.toTensor())) : extra);
   }
-  pass->inputs = std::move(inputs);
+  for (IValue& input : inputs) pass->inputs.emplace_back(std::move(input));
 }
 
 PyObject* bridge_call(PyObject* object, PyObject* const* args, size_t flags, PyObject* names) {

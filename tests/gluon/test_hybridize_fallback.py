@@ -1,4 +1,4 @@
-"""hybridize(): what cannot be a program stays eager, block by block, with one warning and its line."""
+"""hybridize(): what cannot be a program stays eager, block by block, with one warning."""
 
 import inspect
 import logging
