@@ -14,7 +14,7 @@ from tools.size import FOLDERS, code_lines, sizes, sources
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE_LINES = 400
-CODE_LINES = 26_000
+CODE_LINES = 31_000
 
 # Assembled from pieces, so that this file passes its own test.
 HOSTS = re.compile(

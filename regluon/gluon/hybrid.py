@@ -13,6 +13,7 @@ from regluon.context import current_context
 from regluon.gluon.block import Block
 from regluon.gluon.cached_graph import CachedGraph, descendants
 from regluon.gluon.failure import first_array, no_array
+from regluon.graph import native
 from regluon.graph.execution import Plan
 
 
@@ -109,6 +110,8 @@ class HybridBlock(Block):
         if backend not in _BACKENDS:
             raise MXNetError(f"backend must be one of {_BACKENDS}, not {backend!r}")
         plan = Plan(verify, static_alloc, static_shape, not passes, backend)
+        if active:
+            native.ready()  # what there is already is loaded; else it is built while we go on
         self._active = active
         self._eager = None
         self._cache = CachedGraph(self, plan) if active else None

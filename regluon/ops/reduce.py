@@ -150,7 +150,7 @@ def _reduction(
         data: Tensor, axis: Axis = None, keepdims: bool = False, exclude: bool = False
     ) -> Tensor:
         if axis is None and total and not (keepdims or exclude) and data.is_floating_point():
-            return total(data)[None]
+            return total(data).view(1)
         axes = chosen_axes(data.dim(), _none_if_empty(axis), exclude)
         result = _reduce(kernel, data, axes, keepdims)
         return result if result.dim() else result[None]

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 from regluon.base import MXNetError
 from regluon.graph.node import Graph
 from regluon.graph.passes.aliases import without_aliases
-from regluon.graph.passes.common import without_repeats
 from regluon.graph.passes.dead import without_dead
 from regluon.graph.passes.effects import numbered
 from regluon.graph.passes.folding import folded
@@ -14,6 +13,7 @@ from regluon.graph.passes.fusion import with_convolutions_fused, with_norms_fold
 from regluon.graph.passes.layout import channels_last
 from regluon.graph.passes.linear import with_linears, with_products
 from regluon.graph.passes.memory import in_place
+from regluon.graph.passes.repeats import without_repeats
 
 
 _Passes = tuple[tuple[str, Callable[[Graph], Graph]], ...]

@@ -1,6 +1,6 @@
 import torch
 
-from regluon.graph.passes.common import without_repeats
+from regluon.graph.passes.repeats import without_repeats
 from tests.graph.programs import assert_no_new_sharing, assert_same_bits, count, traced
 
 
