@@ -179,6 +179,14 @@ def finetune(  # noqa: PLR0913 - its signature is the list of options
         str | None,
         typer.Option(help="cpu, gpu or gpu(1). (a GPU if there is one)", rich_help_panel=RUN),
     ] = None,
+    no_hybridize: Annotated[
+        bool,
+        typer.Option(
+            "--no-hybridize",
+            help="Run the network call by call, uncompiled; to the same bits.",
+            rich_help_panel=RUN,
+        ),
+    ] = False,
 ) -> None:
     """Teach a pre-trained network the classes of a folder of pictures.
 
@@ -205,6 +213,7 @@ def finetune(  # noqa: PLR0913 - its signature is the list of options
         workers=workers,
         checkpoint_every=checkpoint_every,
         device=device,
+        hybridize=not no_hybridize,
         check=not no_check,
         resume=resume,
         force=force,

@@ -52,13 +52,14 @@ def test_options_reach_the_run(data, monkeypatch):
         *("--wd", "0.1", "--reuse-classes", "--labels-curve", "--out", "here", "--seed", "4"),
         *("--val-fraction", "0.3", "--image-size", "24", "--no-augment", "--optimizer", "adam"),
         *("--weights", "w.safetensors", "--checkpoint-every", "7", "--resume"),
+        "--no-hybridize",
     )
     (settings,) = seen
     assert settings.command() == (
         "regluon finetune photos --out here --model tiny --weights w.safetensors --epochs 1 "
         "--batch-size 8 --optimizer adam --lr 0.5 --head-lr-mult 3.0 --wd 0.1 --freeze lower "
         "--reuse-classes --labels-curve --no-augment --image-size 24 --val-fraction 0.3 --seed 4 "
-        "--workers 0 --checkpoint-every 7"
+        "--workers 0 --checkpoint-every 7 --no-hybridize"
     )
     assert settings.resume
 

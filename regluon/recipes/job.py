@@ -84,6 +84,7 @@ def make_job(
     )
     steps = settings.epochs * train_batches.count
     shorten_memory(net, steps)
+    net.hybridize(settings.hybridize, passes=False)  # a resumed run ends with the same bits
     trainer, groups = make_trainer(net, settings, steps)
     job = Job(net, net, trainer, train_batches, val_batches, preprocessing, frozen, parts, groups)
     if not once:

@@ -14,7 +14,10 @@ OPTIMIZERS = ("sgd", "adam")
 
 # What may differ when a run is resumed, because no weight depends on it.
 FREE = frozenset(
-    {"data", "out", "workers", "resume", "force", "checkpoint_every", "labels_curve", "check"}
+    {
+        *("data", "out", "workers", "resume", "force", "checkpoint_every", "labels_curve"),
+        *("check", "hybridize"),
+    }
 )
 
 
@@ -32,6 +35,7 @@ class FinetuneSettings:
     image_size: pixels a side, by default what the network was trained with.
     checkpoint_every: steps between two savings of everything that a resumed run needs.
     device: "cpu", "gpu" or "gpu(1)"; by default the first GPU if there is one.
+    hybridize: compile the network, by programs that keep every bit.
 
     >>> FinetuneSettings("photos", epochs=3).out_folder.as_posix()
     'runs/photos'
@@ -57,6 +61,7 @@ class FinetuneSettings:
     workers: int = 2
     checkpoint_every: int = 100
     device: str | None = None
+    hybridize: bool = True
     check: bool = True
     resume: bool = False
     force: bool = False

@@ -101,6 +101,30 @@ def test_the_bits_are_the_same_under_every_engine(tmp_path, data):
     assert not engine.set_deterministic(False)
 
 
+def test_a_hybridized_network_ends_with_the_bits_of_one_that_is_not(tmp_path, data):
+    """A run that is stopped with one goes on with the other."""
+    for name, on in (("compiled", True), ("eager", False)):
+        result = finetune.run(tiny_settings(data, tmp_path / name, hybridize=on, epochs=3))
+        assert bool(result.task.job.net.program) is on
+        other = tmp_path / f"{name} stopped"
+        with pytest.raises(Interrupted):
+            finetune.run(tiny_settings(data, other, hybridize=on, epochs=3), Press())
+        finetune.run(tiny_settings(data, other, hybridize=not on, epochs=3, resume=True))
+    folders = [path for path in tmp_path.iterdir() if path != data]
+    assert len(folders) == 4
+    assert all(snapshot(folder) == snapshot(folders[0]) for folder in folders)
+
+
+@pytest.mark.parametrize("freeze", ["lower", "features"])
+@pytest.mark.parametrize("augment", [True, False])
+def test_fixed_parts_keep_their_bits_in_a_hybridized_network(tmp_path, data, freeze, augment):
+    changes = {"freeze": freeze, "augment": augment, "epochs": 1}
+    for name, on in (("compiled", True), ("eager", False)):
+        result = finetune.run(tiny_settings(data, tmp_path / name, hybridize=on, **changes))
+        assert bool(result.task.job.trained.program) is on
+    assert snapshot(tmp_path / "compiled") == snapshot(tmp_path / "eager")
+
+
 def test_the_labels_curve_has_a_point_for_each_number_and_one_for_all(tmp_path):
     data = write_pictures(tmp_path / "photos", count=9)
     result = finetune.run(tiny_settings(data, tmp_path / "run", labels_curve=True, epochs=1))
