@@ -1,14 +1,18 @@
 """MXNet 1.9.1's side of the benchmarks: runs under MXNet's own Python and times what it is told."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
+import mxnet
 import numpy as np
 from mxnet import autograd, gluon, nd
 
 
 sys.path.insert(0, str(Path(__file__).parent))
+import gluon_jobs
 from expressions import EXPRESSIONS, arrays, repeated
+from networks import CASES
 from timing import serve
 
 
@@ -99,6 +103,11 @@ if __name__ == "__main__":
             "mlp 1": mlp(1),
             "mlp 32": mlp(32),
             "resnet18": resnet18,
+            **{
+                f"{case}: {way}": partial(gluon_jobs.job, mxnet, case, way)
+                for case in CASES
+                for way in gluon_jobs.WAYS
+            },
         },
         nd.waitall,
     )
