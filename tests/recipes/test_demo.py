@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from regluon import engine
-from regluon.recipes import demo
+from regluon.recipes import demo, trial
 from regluon.recipes.display import Lines
 from regluon.recipes.loop import State
 from regluon.recipes.record import Epoch
@@ -41,7 +41,8 @@ def test_the_demo_compares_four_ways(tmp_path, full):
     page = result.report.read_text()
     for words in ("smoke demo", "one CC0 photo", "from scratch", "raw pixels", "test accuracy"):
         assert words in page
-    assert "asynchronous engine" in page
+    for row in ("asynchronous engine", "hybridize", "bf16"):
+        assert f">{row}</th>" in page or f">{row}</td>" in page
     table = [line for line in lines if line.startswith(tuple(demo.WAYS))]
     assert len(table) == 4
     assert str(result.report) in lines[-1]
@@ -73,6 +74,38 @@ def test_the_engines_take_turns_and_are_compared_without_the_first_epochs(monkey
     assert demo.engine_speed([best], "ThreadedEngine") == 21
     assert demo.engine_speed([best], "NaiveEngine") == 30
     assert demo.engine_speed([attempt(0.5)], "NaiveEngine") is None
+
+
+def test_steps_take_turns_and_the_first_ones_do_not_count():
+    now, seen = [0.0], []
+
+    def way(name, seconds):
+        def made():
+            seen.append(name)
+            now[0] += 9.0 if seen.count(name) <= trial.WARM else seconds
+            return 8
+
+        return made
+
+    assert trial.speeds({"a": way("a", 2.0), "b": way("b", 4.0)}, lambda: now[0]) == {
+        "a": 4,
+        "b": 2,
+    }
+    assert seen == ["a", "b"] * (trial.WARM + 1)  # that was enough time
+    seen.clear()
+    trial.speeds({"a": way("a", 0.1)}, lambda: 0.1 * len(seen))
+    assert len(seen) == trial.WARM + trial.STEPS
+
+
+def test_a_measure_that_does_not_help_says_so():
+    rows = demo.step_measures({"eager": 10.0, "hybridized": 20.0, "bf16": 5.0})
+    assert [(row.name, row.speed_with, row.speed_without) for row in rows] == [
+        ("hybridize", 20.0, 10.0),
+        ("bf16", 5.0, 20.0),
+    ]
+    assert "does not help" in rows[1].note
+    (_, good) = demo.step_measures({"eager": 10.0, "hybridized": 20.0, "bf16": 25.0})
+    assert "does not help" not in good.note
 
 
 def test_a_contender_is_the_mean_over_the_seeds_with_its_spread():
