@@ -1,1 +1,1 @@
-"""Programs as data: what a block computes, traced to torch's own operators, changed and compiled."""
+"""Programs as data: what blocks compute, as torch's own operators, changed and compiled."""

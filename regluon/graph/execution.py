@@ -10,17 +10,16 @@ from typing import Any, Protocol
 import torch
 from torch import Generator, Tensor
 
-from regluon.graph import native, passes
+from regluon.graph import passes
 from regluon.graph.likeness import far
 from regluon.graph.memory import apart, told_apart
-from regluon.graph.node import Graph, Site, Value
+from regluon.graph.node import Graph, Value
 from regluon.graph.program import Prepared, Program
-from regluon.graph.split import Halves, split
+from regluon.graph.recorded import Bridge, Replayed, Traced, gradients
 from regluon.graph.trace import Trace, ValueRead
 
 
 _log = logging.getLogger("regluon.hybridize")
-_PATIENCE = 2  # after so many runs whose gradients nobody asked for, they are computed for a trial
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Execution:
         self.freeze = True  # compute what depends on parameters alone again after an update only
         self.refused = ""
         self.program: Program | Prepared | None = None
-        self.halves: _Replayed | None = None
+        self.halves: Replayed | None = None
         self.flags: list[bool] = []  # which results are part of torch's graph
         self.unanswered = 0  # runs with gradients since anybody asked for those
         self.strides: list[tuple[int, ...]] = []  # of the arguments, as they were traced
@@ -150,10 +149,10 @@ class Execution:
             with torch.enable_grad():
                 joined: Any = bridge(*given, *self.generators(given, keys))
                 return tuple(joined)
-        half: Any = ready or _Traced(self)
+        half: Any = ready or Traced(self)
         with torch.enable_grad():
             try:
-                found = _Bridge.apply(self, half, keys, *tensors)  # type: ignore[no-untyped-call]
+                found = Bridge.apply(self, half, keys, *tensors)  # type: ignore[no-untyped-call]
             except ValueRead as error:
                 self.refused = str(error)
                 return self.run_recorded(tensors, keys)
@@ -180,7 +179,7 @@ class Execution:
         trial = self._trial(tensors, {**self._copies(tensors), **before})
         with torch.enable_grad(), self.rewound(keys):
             results = self.calls.run([*trial, *self.generators(trial, keys)], recording=True)
-            return _gradients(results, trial, self.live, seeds, create_graph=create)
+            return gradients(results, trial, self.live, seeds, create_graph=create)
 
     # What other bodies do otherwise
 
@@ -262,199 +261,3 @@ class Execution:
             self.refused = f"the compiled program differs from the eager one: {wrong}"
             _log.warning("%s; the block stays eager", self.refused)
         return not wrong
-
-
-class _Traced:
-    """The first run with gradients: forward and backward pass noted by the same trace."""
-
-    def __init__(self, execution: Execution) -> None:
-        self.execution = execution
-        self.trace = execution.tracer()
-
-    needed: tuple[int, ...] = ()
-    reused: tuple[int, ...] = ()
-    seeded: Sequence[bool] | None = None  # all will do
-    made = False
-
-    def forward(
-        self, tensors: Sequence[Tensor], keys: Sequence[Any]
-    ) -> tuple[list[Tensor], Sequence[Any]]:
-        execution = self.execution
-        self.keys = keys
-        self.before = execution._copies(tensors)
-        self.given = [tensor.detach() for tensor in tensors]
-        for tensor, live in zip(self.given, execution.live, strict=True):
-            tensor.requires_grad_(live)
-        execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
-        generators = execution.generators(tensors, keys)
-        self.values = execution._enter(self.trace, self.given, generators)
-        with torch.enable_grad(), self.trace:
-            results = execution.calls.run([*self.given, *generators], self.trace, recording=True)
-            self.results = apart(results, [*self.given, *self.trace.constants.values()])
-        execution.flags = [result.requires_grad for result in self.results]
-        execution.examine(self.trace, self.trace.graph(self.values, self.results))
-        if execution.unanswered >= _PATIENCE:
-            with execution.rewound(keys):
-                self.backward(
-                    (), (), [torch.ones_like(r) if r.requires_grad else None for r in self.results]
-                )
-        execution.unanswered += 1
-        return [result.detach() for result in self.results], ()
-
-    def backward(
-        self, saved: Sequence[Tensor], rest: Sequence[Any], seeds: Sequence[Tensor | None]
-    ) -> Sequence[Tensor | None]:
-        execution = self.execution
-        named = [seed for seed in seeds if seed is not None]
-        places = self.trace.inputs(named, [f"gradient{i}" for i in range(len(named))])
-        self.trace.site = Site(block="backward")
-        with self.trace:
-            found = _gradients(self.results, self.given, execution.live, seeds)
-        given = tuple(seed is not None for seed in seeds)
-        if self.made or execution.halves or execution.refused:
-            return found
-        self.made = True
-        joint = self.trace.graph((*self.values, *places), (*self.results, *found))
-        if execution.settled(joint, given):
-            joint = passes.training(joint, exact=execution.plan.exact)
-            replayed = _Replayed(execution, split(joint, len(self.results), places), given)
-            if self._agrees(replayed, seeds, found):
-                execution.halves = replayed
-        return found
-
-    def _agrees(
-        self,
-        replayed: "_Replayed",
-        seeds: Sequence[Tensor | None],
-        found: Sequence[Tensor | None],
-    ) -> bool:
-        """Run the two programs on the same tensors, and compare results and gradients."""
-        execution = self.execution
-        if execution.plan.verify is None:
-            return True
-        trial = [tensor.detach() for tensor in execution._trial(self.given, self.before)]
-        with torch.no_grad(), execution.rewound(self.keys):
-            results, rest = replayed.forward(trial, self.keys)
-            inputs = [trial[place] for place in replayed.needed]
-            inputs += [results[place] for place in replayed.reused]
-            gradients = replayed.backward(inputs, rest, seeds)
-        return execution._equal([*results, *gradients], [*self.results, *found], trial, self.given)
-
-
-class _Replayed:
-    """Compiled programs of the forward and the backward pass."""
-
-    def __init__(self, execution: Execution, halves: Halves, seeded: Sequence[bool]) -> None:
-        self.execution = execution
-        self.halves = halves
-        self.needed = halves.needed
-        self.reused = halves.reused
-        self.count = len(halves.forward.outputs) - halves.extras
-        self.seeded = seeded
-        plan = execution.plan
-        self.first = Program(halves.forward, plan.static_alloc, plan.backend)
-        self.second = Program(halves.backward, plan.static_alloc, plan.backend)
-        self._bridge: native.Replay | None = None
-
-    def bridge(self) -> native.Replay | None:
-        """Return both programs as one function in torch's graph, once there is a C++ library."""
-        able = self.execution.bridged and not self.execution.read
-        if self._bridge is None and able and native.ready():
-            self._bridge = native.bridge(
-                self.halves.forward,
-                self.halves.backward,
-                self._again,
-                results=self.count,
-                needed=self.needed,
-                reused=self.reused,
-                seeded=[place for place, given in enumerate(self.seeded) if given],
-            )
-        return self._bridge
-
-    def _again(
-        self, inputs: Sequence[Any], seeds: Sequence[Tensor | None], changed: Sequence[int]
-    ) -> Sequence[Tensor | None]:
-        """Return gradients that can be differentiated, or for other results than were traced."""
-        execution = self.execution
-        if not torch.is_grad_enabled():
-            execution.halves = None
-        count = len(execution.calls.inputs)
-        keys = [generator.initial_seed() for generator in inputs[count:]]
-        return execution.again(inputs[:count], keys, seeds, changed)
-
-    def forward(
-        self, tensors: Sequence[Tensor], keys: Sequence[Any]
-    ) -> tuple[Sequence[Tensor], Sequence[Any]]:
-        tensors = self.execution.conformed(tensors)
-        found = self.first.run(*tensors, *self.execution.generators(tensors, keys))
-        return found[: self.count], found[self.count :]
-
-    def backward(
-        self, saved: Sequence[Tensor], rest: Sequence[Any], seeds: Sequence[Tensor | None]
-    ) -> Sequence[Tensor | None]:
-        return self.second.run(*saved, *rest, *[seed for seed in seeds if seed is not None])
-
-
-class _Bridge(torch.autograd.Function):
-    """A program in torch's graph."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, execution: Execution, half: Any, keys: Sequence[Any], *tensors: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Run the forward program."""
-        ctx.before = {place: tensors[place].detach().clone() for place in execution.read}
-        results, ctx.rest = half.forward(tensors, keys)
-        ctx.execution, ctx.half, ctx.keys = execution, half, keys
-        ctx.inputs = tensors
-        ctx.versions = [tensor._version for tensor in tensors]
-        needed = [tensors[place] for place in half.needed]
-        ctx.save_for_backward(*needed, *[results[place] for place in half.reused])
-        flags = zip(results, execution.flags, strict=True)
-        ctx.mark_non_differentiable(*(result for result, flag in flags if not flag))
-        ctx.set_materialize_grads(False)
-        return tuple(results)
-
-    @staticmethod
-    def backward(ctx: Any, *seeds: Any) -> Any:
-        """Run the backward program, or what can be differentiated again."""
-        saved = ctx.saved_tensors
-        seeds = tuple(None if seed is None else seed.contiguous() for seed in seeds)
-        half, execution = ctx.half, ctx.execution
-        execution.unanswered = 0
-        fits = half.seeded is None or half.seeded == tuple(seed is not None for seed in seeds)
-        if not fits:  # the loss takes other results than the one that was traced
-            execution.halves = None
-        if torch.is_grad_enabled() or not fits:
-            versions = enumerate(zip(ctx.inputs, ctx.versions, strict=True))
-            changed = [place for place, (tensor, then) in versions if tensor._version != then]
-            found = execution.again(ctx.inputs, ctx.keys, seeds, changed, ctx.before)
-        else:
-            found = half.backward(saved, ctx.rest, seeds)
-        return (None, None, None, *found)
-
-
-def _gradients(
-    results: Sequence[Tensor],
-    inputs: Sequence[Tensor],
-    live: Sequence[bool],
-    seeds: Sequence[Tensor | None],
-    *,
-    create_graph: bool = False,
-) -> list[Tensor | None]:
-    """Return the gradient of every live input that the results depend on, None for all others."""
-    pairs = [
-        (result, seed)
-        for result, seed in zip(results, seeds, strict=True)
-        if seed is not None and result.requires_grad
-    ]
-    wanted = [tensor for tensor, flag in zip(inputs, live, strict=True) if flag]
-    if not pairs or not wanted:
-        return [None] * len(inputs)
-    heads, given = zip(*pairs, strict=True)
-    found = iter(
-        torch.autograd.grad(
-            heads, wanted, given, retain_graph=True, create_graph=create_graph, allow_unused=True
-        )
-    )
-    return [next(found) if flag else None for flag in live]

@@ -18,7 +18,7 @@ def inductor(graph: Graph) -> Callable[..., tuple[Any, ...]]:
     for node in graph.nodes:
         if node.opaque or node.draws:
             raise MXNetError(
-                f"backend='inductor' cannot compile {node.title} (at {node.site.line}); leave it out"
+                f"backend='inductor' cannot compile {node.title} ({node.site.line}); leave it out"
             )
     module = as_fx(graph)
     compiled: Callable[..., tuple[Any, ...]] = torch.compile(module, backend="inductor")

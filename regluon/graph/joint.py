@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from regluon.graph import passes
-from regluon.graph.execution import Execution, _gradients
+from regluon.graph.execution import Execution
 from regluon.graph.memory import apart
 from regluon.graph.program import Program
+from regluon.graph.recorded import gradients
 from regluon.graph.trace import ValueRead
 
 
@@ -51,7 +52,7 @@ class Joint:
             given = [*leaves, *execution.generators(tensors, keys)]
             results = execution.calls.run(given, recording=True)
             seeds = [torch.ones_like(r) if r.requires_grad else None for r in results]
-            found = _gradients(results, leaves, execution.live, seeds)
+            found = gradients(results, leaves, execution.live, seeds)
             return [result.detach() for result in apart(results, leaves)], found
 
     def _first(
@@ -70,7 +71,7 @@ class Joint:
                 results = execution.calls.run(given, trace, recording=True)
                 results = apart(results, [*leaves, *trace.constants.values()])
                 seeds = [torch.ones_like(r) if r.requires_grad else None for r in results]
-                found = _gradients(results, leaves, execution.live, seeds)
+                found = gradients(results, leaves, execution.live, seeds)
         except ValueRead as error:
             execution.refused = str(error)
             for place, tensor in before.items():
