@@ -1,7 +1,8 @@
 """Twins: arrays that share another's storage; views, and writes to parts, as in `x[key] = v`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -15,7 +16,8 @@ from regluon.ops.registry import TABLE, Op
 H = TypeVar("H", bound=Handle)
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Part:
     """The function that finds a view: equal to another one if it finds the same part."""
 
     op: Op

@@ -44,9 +44,9 @@ def as_fx(graph: Graph) -> fx.GraphModule:
         args, kwargs = mapped((tuple(node.args), node.kwargs), table.__getitem__)
         made = drawn.call_function(node.target, args, kwargs)
         single = len(node.outputs) == 1 and len(node.target._schema.returns) == 1  # type: ignore[attr-defined]
-        for place, value in enumerate(node.outputs):
-            if value is not None and value not in node.inputs:
-                table[value] = made if single else drawn.call_function(_item, (made, place))
+        for place, output in enumerate(node.outputs):
+            if output is not None and output not in node.inputs:
+                table[output] = made if single else drawn.call_function(_item, (made, place))
     drawn.output(tuple(None if value is None else table[value] for value in graph.outputs))
     return fx.GraphModule(root, drawn)
 
