@@ -19,6 +19,7 @@ from regluon.context import Context
 from regluon.engine.selection import selected
 from regluon.graph.calls import reached, statistics
 from regluon.graph.execution import Execution, Plan
+from regluon.graph.node import values_in
 
 
 SHORT = 100e-6  # seconds: a program that takes no longer runs on the caller's thread
@@ -47,6 +48,8 @@ class Compiled:
             [i for i, v in enumerate(calls.inputs) if captured.live[i] and v in found]
             for found in reaching
         ]
+        bases = {v for call in calls.calls if call.op is None for v in values_in(call.args)}
+        self.straight = [i for i in captured.written if calls.inputs[i] in bases]
         kept = statistics(calls)
         read = [place for place in captured.written if calls.inputs[place] not in kept]
         read = read if self.recording else []
@@ -124,6 +127,9 @@ class Compiled:
     def _compute(self, arrays: Sequence[Handle], keys: Sequence[int]) -> Sequence[Tensor]:
         begin = time.perf_counter()
         execution = self.execution
+        for place in self.straight:  # views of it are written, which not every layout has
+            if not arrays[place].value().is_contiguous():
+                arrays[place].make_contiguous()
         if self.recording:
             given = zip(arrays, self.live, strict=True)
             tensors = [a.graph_value() if live else a.value() for a, live in given]

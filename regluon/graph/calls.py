@@ -59,15 +59,15 @@ class Call:
             for value, tensor in zip(self.out, results, strict=True):
                 target = env[value]
                 if tensor is not target:
-                    target.copy_(tensor.detach())
+                    target.detach().copy_(tensor.detach())
             return
         for value, tensor in zip(self.outputs, results, strict=True):
             env[value] = tensor
 
     def _given(self, env: dict[Value, Any], value: Value) -> Any:
         tensor = env[value]
-        stop = value in self.stopped and tensor.requires_grad
-        return tensor.detach() if stop else tensor
+        stop = not self.recorded or value in self.stopped
+        return tensor.detach() if stop and tensor.requires_grad else tensor
 
 
 def _check(
@@ -117,8 +117,29 @@ class Calls:
             for call in self.calls:
                 if trace is not None:
                     trace.site = call.site
-                call.run(env, trace, call in self.copied)
+                try:
+                    call.run(env, trace, call in self.copied)
+                except RuntimeError:
+                    if call.op is not None and call.op.view != "write through":
+                        raise
+                    self._straighten(env, call, trace)
         return [env[value] for value in self.outputs]
+
+    def _straighten(self, env: dict[Value, Any], view: Call, trace: Trace | None) -> None:
+        """Find a view that torch cannot find in the memory layout of its base, as the door does.
+
+        The base changes its layout, and its other views are found again; a recorded one is a copy.
+        """
+        base = next(values_in(view.args))
+        if view.op is not None:
+            straight = {**env, base: env[base].contiguous()}
+            view.run(straight, trace, False)
+            env.update((value, straight[value]) for value in view.outputs)
+            return
+        env[base] = env[base].contiguous()
+        for call in self.calls[: self.calls.index(view) + 1]:
+            if call.op is None and base in values_in(call.args):
+                call.run(env, trace, False)
 
     def __str__(self) -> str:
         """The calls as text, with the user's lines beside them."""
