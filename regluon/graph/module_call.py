@@ -251,6 +251,8 @@ class ModuleExecution(Execution):
 
         Raises Restart where the module must be called instead, as if this call had not been.
         """
+        if not recording and self.program is not None:
+            return self.program.run(*tensors)
         seen = self.refused or not self.draws
         keys = [] if seen else random_states([tensor.device for tensor in tensors])
         try:

@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from operator import attrgetter, is_
+from operator import attrgetter, call, is_, itemgetter
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_OWN = frozenset(vars(torch.nn.Module()))  # dictionaries, which torch never exchanges
 _description = attrgetter("shape", "dtype", "device", "requires_grad")
 
 
@@ -31,8 +32,12 @@ class ModuleState:
         self._attributes = [(inner, dict(vars(inner))) for inner in self.modules]
         self._tables = [vars(inner) for inner in self.modules]
         self._tables += [inner._modules for inner in self.modules if inner._modules]
-        self._values = [*chain.from_iterable(map(dict.values, self._tables))]
-        self._count = len(self._values)
+        self._count = sum(map(len, self._tables))
+        own = [[name for name in vars(inner) if name not in _OWN] for inner in self.modules]
+        own = [["training", *names] for names in own]
+        own += [[*inner._modules] for inner in self.modules if inner._modules]
+        self._getters = [itemgetter(names[0], *names) for names in own]  # of two names or more
+        self._values = [*self._watched()]
         self._hooks = [vars(inner)[name] for inner in self.modules[1:] for name in _HOOKS]
         self._stores: list[dict[str, Any]] = []
         self.names: list[str] = []
@@ -56,13 +61,8 @@ class ModuleState:
     def holds(self) -> Sequence[Tensor] | None:
         """Return the parameters and buffers as they are now, each once, or None after a change."""
         if (
-            (
-                not all(map(is_, chain.from_iterable(map(dict.values, self._tables)), self._values))
-                or sum(map(len, self._tables)) != self._count
-            )
-            and self._unequal()
-        ) or (
-            any(self._hooks)
+            not self._untouched()
+            or any(self._hooks)
             or [*map(type, self.modules)] != self._classes
             or [*chain.from_iterable(self._stores)] != self._keys
         ):
@@ -148,9 +148,18 @@ class ModuleState:
             else "a parameter, buffer or module inside is of another kind"
         )
 
-    def _unequal(self) -> bool:
-        values = [*chain.from_iterable(map(dict.values, self._tables))]
-        return len(values) != self._count or not all(map(_same, values, self._values))
+    def _untouched(self) -> bool:
+        if sum(map(len, self._tables)) != self._count:
+            return False
+        try:
+            same = all(map(is_, self._watched(), self._values))
+            return same or all(map(_same, self._watched(), self._values))
+        except KeyError:  # an attribute is gone, and another one is there
+            return False
+
+    def _watched(self) -> Iterator[Any]:
+        """Return the modules inside, and all attributes but those in which torch keeps its own."""
+        return chain.from_iterable(map(call, self._getters, self._tables))
 
     def _fill(self, tensors: Sequence[Tensor | None]) -> None:
         values = iter(tensors)
