@@ -1,7 +1,9 @@
 """Stand-ins: arrays that take the places of arguments while calls are captured."""
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+
+import torch
 
 from regluon.array.dispatch import settle, state
 from regluon.array.handle import Handle, Node, View
@@ -15,12 +17,16 @@ class StandIns:
     of which the argument is a view. What it does with either is then known.
 
     arrays: the arguments.
-    only_views: whether arguments that are no views are given as they are.
+    kept: the places of those that are given as they are, unless they are views.
     """
 
-    def __init__(self, arrays: Sequence[Handle], *, only_views: bool) -> None:
+    def __init__(self, arrays: Sequence[Handle], kept: Collection[int]) -> None:
         self.arrays = arrays
-        found = {id(a): _twin(a) for a in arrays if not only_views or a._view is not None}
+        found = {
+            id(array): _twin(array)
+            for place, array in enumerate(arrays)
+            if place not in kept or array._view is not None
+        }
         self.given = [found.get(id(array), array) for array in arrays]
         self._owners = {id(given): a for given, a in zip(self.given, arrays, strict=True)}
 
@@ -76,6 +82,8 @@ def _twin(array: Handle) -> Handle:
     settle(array)
     twin = type(array)(array.value(), array._ctx, array.spec)
     if array.recorded():
-        twin._node, twin._graph = array._node, array.graph_value()
+        graph = array.graph_value()
+        with torch.enable_grad():  # another tensor, so that a copy leaves the leaf alone
+            twin._node, twin._graph = array._node, graph.view_as(graph)
     twin.share_with(array)
     return twin

@@ -192,7 +192,8 @@ class CachedGraph:
 
         Other arrays stand for the arguments the second time, and for views always.
         """
-        stand_ins = StandIns(arrays, only_views=entry.captured is None)
+        first = entry.captured
+        stand_ins = StandIns(arrays, range(len(arrays)) if first is None else first.written)
         given = stand_ins.given
         args = args if all(map(is_, given, arrays)) else restored(structure, given)
         capture = Capture(given, arrays[0]._ctx)

@@ -1,0 +1,67 @@
+"""hybridize(): random blocks, eager against compiled, bit for bit."""
+
+import random
+
+import pytest
+
+import regluon as mx
+from tests.gluon.hybridized import bits, leaves, pair, values
+from tests.gluon.random_blocks import COLUMNS, ROWS, RandomBlock, buffers
+
+
+ENGINES = ["NaiveEngine", "LazyEngine", "ThreadedEngine"]
+MODES = ["recorded", "recorded", "recorded", "plain", "plain", "training", "plain", "recorded"]
+
+
+def called(net, call, mode):
+    """Call once in this mode; return bits of all that could differ, or the error's kind."""
+    mx.random.seed(call)
+    x, y = (values(ROWS, COLUMNS, call=2 * call + place) for place in range(2))
+    arrays = [x, y]
+    if mode == "recorded":
+        x.attach_grad()
+    try:
+        with mx.autograd.record() if mode == "recorded" else mx.autograd.pause(mode == "training"):
+            out = net(x, y)
+            heads = [leaf for leaf in leaves(out) if isinstance(leaf, mx.nd.NDArray)]
+            # Gradients inside and outside of the block are added in another order.
+            heads = [head for head in heads if head.recorded() and head is not x]
+            heads = [(head * head).sum() for head in heads]
+        if mode == "recorded" and heads:
+            mx.autograd.backward(heads[: 1 + call % len(heads)])
+            arrays.append(x.grad)
+        params = net.collect_params().values()
+        arrays += [param.grad() for param in params if param.grad_req != "null"]
+        return bits([out, arrays, [param.data() for param in params], buffers(net)])
+    except mx.MXNetError as error:
+        return type(error), str(error).splitlines()[0].partition(" (at")[0]
+
+
+def compare(seed):
+    mx.engine.set_type(ENGINES[seed % 3])
+    eager, fast = pair(lambda: RandomBlock(random.Random(seed)))
+    for call, mode in enumerate(MODES):
+        one, other = called(eager, call, mode), called(fast, call, mode)
+        assert one == other, f"block {seed}, call {call}, {mode}\n{eager.steps}"
+        if isinstance(one, tuple):
+            return
+
+
+@pytest.fixture(autouse=True)
+def engine():
+    previous = mx.engine.set_type("NaiveEngine")
+    yield
+    mx.engine.set_type(previous)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_random_blocks_are_the_same_bit_for_bit(part):
+    for seed in range(50 * part, 50 * part + 50):
+        compare(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(40))
+def test_many_random_blocks_are_the_same_bit_for_bit(part):
+    for seed in range(1000 + 100 * part, 1100 + 100 * part):
+        compare(seed)
