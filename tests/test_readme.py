@@ -1,4 +1,4 @@
-"""The programs in README.md and docs/from_mxnet.md run as they stand."""
+"""The programs in README.md and in pages of docs/ run as they stand."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "docs/from_mxnet.md"]
+PAGES = ["README.md", "docs/from_mxnet.md", "docs/hybridize.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 PROGRAMS = [
     pytest.param(program, id=f"{page}-{number}")

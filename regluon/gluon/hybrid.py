@@ -142,7 +142,11 @@ class HybridBlock(Block):
 
     @property
     def program(self) -> str:
-        """The programs made so far, as source with the user's lines beside it; "" for none."""
+        """The programs made so far, as source with the user's lines beside it; "" for none.
+
+        It waits for calls under way, which may make one.
+        """
+        nd.waitall()
         return "" if self._cache is None else self._cache.source
 
     def _compilable(self) -> bool:

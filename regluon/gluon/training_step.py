@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from regluon import autograd
+from regluon import autograd, nd
 from regluon.array.differentiated import Differentiated
 from regluon.array.handle import Handle
 from regluon.base import MXNetError
@@ -51,7 +51,11 @@ class TrainingStep:
 
     @property
     def program(self) -> str:
-        """The source of the programs made so far, with the user's lines beside it."""
+        """The source of the programs made so far, with the user's lines beside it.
+
+        It waits for steps under way, which may make one.
+        """
+        nd.waitall()
         made = [both.joint.program for _, both in self._made.values()]
         return "\n".join(program.source for program in made if program is not None)
 

@@ -16,7 +16,7 @@ from regluon.recipes.settings import FinetuneSettings
 
 
 WAYS = ("eager", "hybridized", "bf16")
-WARM = 4  # steps of each way that do not count: hybridized, two are noted and one is traced
+WARM = 4  # steps of each way that do not count: the first, two that are noted, one that is traced
 STEPS = 8
 ENOUGH = 15.0  # seconds, after which no further round of steps begins
 
