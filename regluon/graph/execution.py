@@ -123,7 +123,8 @@ class Execution:
         self.examine(trace, graph)
         if self.refused or not self.settled(graph):
             return results
-        graph = passes.inference(graph, exact=self.plan.exact)
+        optimized = passes.inference if self.freeze else passes.training
+        graph = optimized(graph, exact=self.plan.exact)
         kind = Prepared if self.freeze else Program
         program = kind(graph, self.plan.static_alloc, self.plan.backend)
         self.strides = [tensor.stride() for tensor in tensors[: self.fixed]]

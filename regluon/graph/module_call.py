@@ -311,6 +311,7 @@ class ModuleExecution(Execution):
             self.refused = "a random generator of the module's own is used"
         self.refused = trace.objection or self.calls.objection or self.refused
         self.draws = any(node.draws for node in graph.nodes)
+        self.bridged = not self.draws and all(self.flags)
         for place in self._before.keys() - set(self.written):
             del self._before[place]  # of what is not written, no copy is needed
         self._tensors = ()

@@ -1,6 +1,7 @@
 """Recorded: the forward and the backward pass of an execution, traced together or replayed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from regluon.graph import native, passes
 from regluon.graph.memory import apart
-from regluon.graph.node import Site
+from regluon.graph.node import Graph, Site
 from regluon.graph.program import Program
 from regluon.graph.split import Halves, split
 
@@ -17,6 +18,30 @@ if TYPE_CHECKING:
     from regluon.graph.execution import Execution
 
 _PATIENCE = 2  # after so many runs whose gradients nobody asked for, they are computed for a trial
+
+
+# They make what the backward pass needs only where torch records gradients.
+_ASKING = ("aten.mkldnn_rnn_layer.default",)
+
+
+def _asked(graph: Graph) -> Graph:
+    """Let operators that ask whether gradients are recorded find it so."""
+    if not any(node.title in _ASKING for node in graph.nodes):
+        return graph
+    nodes = [
+        replace(node, target=_recording(node.target)) if node.title in _ASKING else node
+        for node in graph.nodes
+    ]
+    return graph.with_nodes(nodes)
+
+
+def _recording(target: Callable[..., Any]) -> Callable[..., Any]:
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        with torch.enable_grad(), torch._C._AutoDispatchBelowAutograd():
+            return target(*args, **kwargs)
+
+    recording.__name__ = str(target)
+    return recording
 
 
 class Traced:
@@ -103,7 +128,7 @@ class Replayed:
 
     def __init__(self, execution: "Execution", halves: Halves, seeded: Sequence[bool]) -> None:
         self.execution = execution
-        self.halves = halves
+        self.halves = halves = halves._replace(forward=_asked(halves.forward))
         self.needed = halves.needed
         self.reused = halves.reused
         self.count = len(halves.forward.outputs) - halves.extras

@@ -48,6 +48,22 @@ def test_training_and_evaluation_equal_eager(name, passes):
     assert [*module.state_dict()] == names
 
 
+def test_an_lstm_in_float32_trains_as_the_eager_one():
+    make, data = MODELS["lstm"]
+    module, reference = pair(make, torch.float32)
+    hybridize(module, passes=False)
+    for _ in range(5):
+        x = data()
+
+        def step(net, x=x):
+            net.zero_grad()
+            net(x).square().sum().backward()
+
+        alike(step, module, reference)
+        assert farthest(module, reference) == 0
+    assert "mkldnn_rnn_layer_backward" in program(module)
+
+
 def calls(module, reference, *args, times=4, **kwargs):
     """Call both several times, and compare."""
     for _ in range(times):
