@@ -87,11 +87,14 @@ class Traced:
     ) -> Sequence[Tensor | None]:
         """Return the gradients of the inputs while they are noted, and make the programs."""
         execution = self.execution
+        layouts = [None if seed is None else seed.stride() for seed in seeds]
+        seeds = [None if seed is None else seed.contiguous() for seed in seeds]
         named = [seed for seed in seeds if seed is not None]
         places = self.trace.inputs(named, [f"gradient{i}" for i in range(len(named))])
         self.trace.site = Site(block="backward")
         with self.trace:
-            found = gradients(self.results, self.given, execution.live, seeds)
+            laid = [_laid_out(*pair) for pair in zip(seeds, layouts, strict=True)]
+            found = gradients(self.results, self.given, execution.live, laid)
         given = tuple(seed is not None for seed in seeds)
         if self.made or execution.halves or execution.refused:
             return found
@@ -176,7 +179,8 @@ class Replayed:
         self, saved: Sequence[Tensor], rest: Sequence[Any], seeds: Sequence[Tensor | None]
     ) -> Sequence[Tensor | None]:
         """Return the gradients of the inputs."""
-        return self.second.run(*saved, *rest, *[seed for seed in seeds if seed is not None])
+        given = [seed.contiguous() for seed in seeds if seed is not None]
+        return self.second.run(*saved, *rest, *given)
 
 
 class Bridge(torch.autograd.Function):
@@ -203,7 +207,6 @@ class Bridge(torch.autograd.Function):
     def backward(ctx: Any, *seeds: Any) -> Any:
         """Run the backward program, or what can be differentiated again."""
         saved = ctx.saved_tensors
-        seeds = tuple(None if seed is None else seed.contiguous() for seed in seeds)
         half, execution = ctx.half, ctx.execution
         execution.unanswered = 0
         fits = half.seeded is None or half.seeded == tuple(seed is not None for seed in seeds)
@@ -216,6 +219,13 @@ class Bridge(torch.autograd.Function):
         else:
             found = half.backward(saved, ctx.rest, seeds)
         return (None, None, None, *found)
+
+
+def _laid_out(seed: Tensor | None, stride: tuple[int, ...] | None) -> Tensor | None:
+    """Return a gradient in the memory layout that it came in, on which sums depend in a bit."""
+    if seed is None or stride is None or seed.stride() == stride or 0 in stride:
+        return seed
+    return seed.new_empty_strided(seed.shape, stride).copy_(seed)
 
 
 def gradients(
