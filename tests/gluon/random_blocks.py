@@ -1,4 +1,4 @@
-"""Random blocks: trees of steps on arrays of one shape, drawn from a seed, the same in each call."""
+"""Random blocks: trees of steps on arrays of one shape, drawn once from a seed."""
 
 import random
 
