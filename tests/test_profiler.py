@@ -131,3 +131,27 @@ def test_wrong_settings_are_told_with_the_nearest_name():
         mx.profiler.dumps(sort_by="time")
     with pytest.raises(mx.MXNetError, match="table"):
         mx.profiler.dumps(format="yaml")
+
+
+def test_a_hybridized_block_is_one_task_where_its_operators_were_three(tmp_path):
+    class Sum(mx.gluon.HybridBlock):
+        def forward(self, a, b, c):
+            return a + b + c + 1
+
+    def tasks() -> list[str]:
+        given = [mx.nd.ones((300, 300)) * number for number in range(3)]
+        mx.nd.waitall()
+        mx.profiler.dumps(reset=True)
+        mx.profiler.start()
+        result = net(*given).asnumpy()
+        mx.profiler.stop()
+        assert (result == 4).all()
+        events = trace(tmp_path / "trace.json")
+        return [event["name"] for event in events if event.get("cat") == "operator"]
+
+    net = Sum(prefix="total_")
+    assert tasks() == ["add", "add", "add"]
+    net.hybridize()
+    for _ in range(3):
+        tasks()
+    assert tasks() == ["total"]
