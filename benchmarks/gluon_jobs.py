@@ -1,6 +1,5 @@
 """The jobs of bench_hybridize.py in Gluon: the same lines for regluon and for MXNet 1.9.1."""
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import networks
@@ -49,16 +48,8 @@ def inference(mx: Any, case: str, way: str) -> Job:
     )
 
 
-def training(
-    mx: Any,
-    case: str,
-    way: str,
-    around: AbstractContextManager[Any] | None = None,
-) -> Job:
-    """Return a job that makes a training step; the way "step" is `hybridize_step`.
-
-    around: a context that can be entered many times, for each call.
-    """
+def training(mx: Any, case: str, way: str) -> Job:
+    """Return a job that makes a training step; the way "step" is `hybridize_step`."""
     name, _, size = networks.parts(case)
     net = network(mx, name)
     loss_of = mx.gluon.loss.SoftmaxCrossEntropyLoss()
@@ -88,13 +79,7 @@ def training(
         changes = [param.data().asnumpy() - before for param, before in ends]
         return networks.trained(float(np.mean(loss.asnumpy())), *changes)
 
-    scope = around or nullcontext()
-
-    def scoped() -> Any:
-        with scope:
-            return call()
-
-    return Job(scoped if around else call, lambda result: mx.nd.waitall(), values)
+    return Job(call, lambda result: mx.nd.waitall(), values)
 
 
 def job(mx: Any, case: str, way: str) -> Job:

@@ -20,7 +20,7 @@ STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))
 """Channels and stride of the stages of a ResNet-18, which have two residual blocks each."""
 
 CLASSES = {"mlp": WIDTHS[-1], "resnet18": 1000}
-RATES = {"mlp": 0.01, "resnet18": 0.001}
+RATES = {"mlp": 0.01, "resnet18": 0.0001}
 """Learning rates, small enough for rounding errors to stay small."""
 
 WARM = 6
