@@ -321,7 +321,8 @@ class CachedGraph:
                 block.name,
                 type(block).__name__,
                 reason,
-                "What depends on values can be written with npx.cond, npx.foreach, npx.while_loop",
+                "A choice can be nd.where, a loop over rows npx.foreach; npx.cond and "
+                "npx.while_loop keep what depends on values in a small block of its own",
             )
 
     # All calls after

@@ -85,11 +85,12 @@ class HybridBlock(Block):
         A call with new shapes, dtypes, context, or another state of `autograd` runs eagerly, twice,
         while its operators are noted, and then once more while it is translated; from then on its
         program runs, as one task of the engine. What a program cannot do stays eager, block by
-        block, with a warning that says why: Python code that depends on values (`npx.cond`,
-        `foreach` and `while_loop` can be compiled) or that changes attributes.
+        block, with a warning that says why: Python code that depends on values (`nd.where` and
+        `npx.foreach` are compiled; `npx.cond` and `npx.while_loop` are not) or that changes
+        attributes.
 
         static_alloc: plan the memory of results in between once, and use it again in each call.
-        static_shape: with `static_alloc`, capture a CUDA graph on a GPU.
+        static_shape: accepted; signatures are checked all the same.
         backend: "inductor" lets torch's compiler make the program; seconds to minutes.
         verify: "first" compares the two noted calls with each other, and the program's first
             results with the eager ones; None saves that time.

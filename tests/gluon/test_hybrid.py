@@ -1,6 +1,5 @@
 """HybridBlock: two styles of forward, F, children, hybridize."""
 
-
 import pytest
 
 import regluon as mx
