@@ -152,7 +152,7 @@ def test_one_warning_names_line_and_block_and_the_rest_is_compiled(forward, log)
     (record,) = log.records
     text = record.getMessage()
     assert text.startswith(f"{net.odd.name} (Odd) stays eager: ")
-    assert "npx.cond, npx.foreach" in text
+    assert "npx.cond and npx.while_loop" in text
     source, first = inspect.getsourcelines(forward)
     lines = [first + i for i, line in enumerate(source) if "this line" in line]
     assert not lines or any(f"{__file__}:{line})" in text for line in lines)
