@@ -309,15 +309,14 @@ def measures(ways: Mapping[str, Sequence[Attempt]]) -> list[Measure]:
 def step_measures(speeds: Mapping[str, float]) -> list[Measure]:
     """Return the rows of *what helped* that come from timed steps."""
     eager, hybridized, mixed = (speeds[way] for way in ("eager", "hybridized", "bf16"))
-    steps = "training steps from scratch by turns, without preparing pictures"
+    words = "the same steps in mixed precision"
     return [
-        Measure("hybridize", hybridized, eager, note=f"{steps}; to the same bits"),
+        Measure("hybridize", hybridized, eager, note="training steps by turns, to the same bits"),
         Measure(
             "bf16",
             mixed,
             hybridized,
-            note=f"{steps}, mixed precision against float32, both hybridized"
-            + ("" if mixed > hybridized else "; it does not help this network on this machine"),
+            note=words if mixed > hybridized else f"{words}; does not help here",
         ),
     ]
 
