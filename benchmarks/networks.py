@@ -23,7 +23,7 @@ CLASSES = {"mlp": WIDTHS[-1], "resnet18": 1000}
 RATES = {"mlp": 0.01, "resnet18": 0.0001}
 """Learning rates, small enough for rounding errors to stay small."""
 
-WARM = 6
+WARM = 5
 """So many calls of each variant go before those that are timed."""
 
 
