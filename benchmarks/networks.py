@@ -91,5 +91,6 @@ def trained(loss: float, *changes: np.ndarray) -> list[list[float]]:
 
 
 def sample(array: np.ndarray) -> list[float]:
-    """Return the first numbers of an array."""
-    return [float(number) for number in np.ravel(array)[:64]]
+    """Return some numbers of an array, from all over it."""
+    flat = np.ravel(array)
+    return [float(number) for number in flat[:: -(-len(flat) // 256)]]
