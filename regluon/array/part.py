@@ -51,7 +51,7 @@ def part(array: H, key: Any) -> H | None:
     elif kind is not int and (kind is not slice or not _forward(key)):
         return _chosen(array, data, key, limit) if isinstance(key, Handle) else None
     try:
-        piece = data.select(0, key) if kind is int else data[key]
+        piece = data[key]
     except (IndexError, TypeError, ValueError):
         return None
     if not piece.dim() and not (state.np_shape or isinstance(array, CLASSES["np"])):
