@@ -21,6 +21,20 @@ The MLP runs on one thread, the ResNet-18 on two. Variants: "step" is `gluon.hyb
 "module" a torch module under `regluon.hybridize`. JAX has its weights as arguments, inputs first.
 The table goes to the terminal with the ratios that are goals, the record with all figures and the
 largest relative differences to benchmarks/results/hybridize.json.
+
+Measured on 2026-11-23 on a two-core Xeon with nothing else on it, ThreadedEngine, 9 rounds; ratios
+of speed, and the goal:
+
+    mlp inference 1         3.8 of imperative (2), 3.9 of MXNet static (1.3), 9.6 of torch.compile
+                            (2), 1.33 of JAX (1); imperative 0.79 of torch eager (0.67); module 4.6
+                            of torch.compile (2)
+    mlp training 1          step 3.9 of imperative (2), 0.09 of JAX; imperative 0.26 of torch eager
+                            (0.67): under ThreadedEngine each operator wakes a thread; module 1.9 of
+                            torch.compile (2)
+    mlp training 32         step 2.2 of imperative (1.3), 0.37 of JAX; module 1.4 of torch.compile
+    resnet18 inference 1    0.71 of onnxruntime (0.95);  16: 1.26 static, 1.18 not (0.95)
+    resnet18 training 16    step 0.95, hybridized 0.85 of MXNet (1.0); bfloat16 2.1 of float32 (1.6)
+    build                   inference 0.34-0.44 s (0.5), training 1.6-2.1 s, step 0.9-1.8 s (1.0)
 """
 
 import argparse
