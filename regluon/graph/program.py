@@ -94,6 +94,8 @@ class Prepared:
     @property
     def source(self) -> str:
         """The generated Python of both parts."""
+        if not self.prepare.graph.nodes:
+            return self.main.source
         return f"# once for these parameters\n{self.prepare.source}\n{self.main.source}"
 
     def run(self, *tensors: Any) -> tuple[Any, ...]:

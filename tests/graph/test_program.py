@@ -1,0 +1,102 @@
+"""Programs: the generated Python, its errors, and what is prepared once for all calls."""
+
+import threading
+
+import pytest
+import torch
+
+import regluon as mx
+from regluon.graph.node import Graph
+from regluon.graph.program import Prepared, Program, python, source_of
+from regluon.graph.trace import Trace, ValueRead
+
+
+def traced(function, *tensors, fixed=()):
+    trace = Trace()
+    inputs = trace.inputs(tensors, [f"x{i}" for i in range(len(tensors))])
+    with torch.no_grad(), trace:
+        results = function(*tensors)
+    return trace.graph(inputs, results, [inputs[place] for place in fixed])
+
+
+def slow(graph: Graph):
+    """Return the Python form, whether there is a C++ library or not."""
+    return python(graph, source_of(graph))
+
+
+def test_the_source_is_the_program_line_by_line():
+    graph = traced(lambda x: [torch.relu(x) + 1], torch.ones(2))
+    source = source_of(graph)
+    assert source.splitlines()[0] == "def program(x0):"
+    assert "aten.relu.default" in source
+    assert "test_program.py" in source
+    assert slow(graph)(torch.tensor([-1.0, 2.0]))[0].tolist() == [1.0, 3.0]
+
+
+def test_lists_infinities_and_several_results_are_arguments_and_results():
+    def function(x):
+        first, second = x.split(1)
+        masked = torch.where(first > 0, first, float("-inf"))
+        return [torch.cat([masked, second]), *torch.sort(x, descending=True)]
+
+    x = torch.tensor([[0.0, 3.0], [2.0, 1.0]])
+    found = slow(traced(function, x))(x)
+    for one, other in zip(found, function(x), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_an_error_names_the_operator_and_the_line_it_was_compiled_from():
+    graph = traced(lambda x, y: [x @ y], torch.ones(2, 3), torch.ones(3, 2))
+    with pytest.raises(mx.MXNetError, match=r"in aten\.mm\.default, compiled from .*test_program"):
+        slow(graph)(torch.ones(2, 3), torch.ones(2, 2))
+
+
+def test_a_value_that_is_read_while_tracing_is_an_error():
+    with pytest.raises(ValueRead, match=r"test_program\.py"):
+        traced(lambda x: [x if x.sum() > 0 else -x], torch.ones(2))
+
+
+def test_what_depends_on_fixed_inputs_runs_again_only_after_a_change():
+    weight = torch.ones(2, 2)
+    graph = traced(lambda x, w: [x @ torch.exp(w)], torch.ones(1, 2), weight, fixed=[1])
+    program = Prepared(graph)
+    program.prepare.run(weight)  # from here on in C++, if there is a library
+    runs = []
+    prepare = program.prepare.run
+
+    def counted(*tensors):
+        runs.append(tensors)
+        return prepare(*tensors)
+
+    program.prepare.run = counted
+    x = torch.ones(1, 2)
+    for _ in range(3):
+        assert torch.equal(program.run(x, weight)[0], x @ torch.exp(weight))
+    assert len(runs) == 1
+    weight.mul_(2)
+    assert torch.equal(program.run(x, weight)[0], x @ torch.exp(weight))
+    assert torch.equal(program.run(x, weight + 1)[0], x @ torch.exp(weight + 1))
+    assert len(runs) == 3
+
+
+def test_planned_memory_serves_one_thread_at_a_time():
+    def function(x):
+        for _ in range(20):
+            x = torch.tanh(x * 1.01) + 0.1
+        return [x]
+
+    inputs = [torch.full((64, 64), float(i)) for i in range(8)]
+    program = Program(traced(function, inputs[0]), static=True)
+    found = [None] * len(inputs)
+
+    def work(place):
+        for _ in range(20):
+            found[place] = program.run(inputs[place])[0]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for x, result in zip(inputs, found, strict=True):
+        assert torch.equal(result, function(x)[0])
