@@ -1,6 +1,7 @@
 """Every test starts from seed 0 on the engine of MXNET_ENGINE_TYPE and leaves no failure behind."""
 
 import random as python_random
+import signal
 import zlib
 from collections.abc import Iterator
 
@@ -20,6 +21,11 @@ def fresh_state() -> Iterator[None]:
     yield
     mx.npx.reset_np()
     mx.nd.waitall()
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in its background like this; the tests' processes would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
