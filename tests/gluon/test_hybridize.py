@@ -6,18 +6,13 @@ import pytest
 
 import regluon as mx
 from regluon.gluon import HybridBlock, nn
-from tests.gluon.hybridized import ENGINES, check, compiled, values
+from tests.gluon.hybridized import check, compiled, values
 
 
 Pair = namedtuple("Pair", "first second")
 
 
-@pytest.fixture(params=ENGINES, autouse=True)
-def engine(request):
-    previous = mx.engine.set_type(request.param)
-    yield request.param
-    mx.nd.waitall()
-    mx.engine.set_type(previous)
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 def block(forward, **children):

@@ -5,15 +5,10 @@ import pytest
 
 import regluon as mx
 from regluon.gluon import HybridBlock, nn
-from tests.gluon.hybridized import ENGINES, bits, pair, values
+from tests.gluon.hybridized import bits, pair, values
 
 
-@pytest.fixture(params=ENGINES, autouse=True)
-def engine(request):
-    previous = mx.engine.set_type(request.param)
-    yield request.param
-    mx.nd.waitall()
-    mx.engine.set_type(previous)
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 def mlp():

@@ -9,15 +9,10 @@ import pytest
 import regluon as mx
 from regluon.base import env, print_logs
 from regluon.gluon import HybridBlock, nn
-from tests.gluon.hybridized import ENGINES, compiled, values
+from tests.gluon.hybridized import compiled, values
 
 
-@pytest.fixture(params=ENGINES, autouse=True)
-def engine(request):
-    previous = mx.engine.set_type(request.param)
-    yield request.param
-    mx.nd.waitall()
-    mx.engine.set_type(previous)
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 @pytest.fixture(autouse=True)

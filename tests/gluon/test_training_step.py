@@ -8,16 +8,6 @@ from regluon import autograd, gluon
 from regluon.gluon import nn
 
 
-ENGINES = ("NaiveEngine", "LazyEngine", "ThreadedEngine")
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request):
-    before = mx.engine.set_type(request.param)
-    yield request.param
-    mx.engine.set_type(before)
-
-
 def network(dropout=True):
     mx.random.seed(5)
     net = nn.HybridSequential()
