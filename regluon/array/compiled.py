@@ -3,14 +3,14 @@
 import math
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from regluon import random
 from regluon.array.capture import Captured
-from regluon.array.dispatch import state
+from regluon.array.dispatch import push_quietly, state
 from regluon.array.faults import placed
 from regluon.array.handle import Handle, Node
 from regluon.array.quick import Quick
@@ -74,10 +74,10 @@ class Compiled:
         """Return the results for these arrays: computed at once if that is short, else queued."""
         keys = [random.next_key(self.ctx, name) for name in self.keys]
         engine = selected.engine
-        site = user_line() if self.written or not engine.inline else ""
+        site = user_line() if self.written else ""
         for place in self.written:
             arrays[place].prepare_write(site)
-        if engine.inline or self._now(arrays):
+        if engine.inline or self.now(arrays, self.seconds):
             return self._direct(arrays, keys)
         outputs = [cls(None, self.ctx, spec) for cls, spec in self.kinds]
         self._link(arrays, outputs)
@@ -89,22 +89,27 @@ class Compiled:
             except Exception as error:
                 raise placed(error, blocks) from error.__cause__
 
-        selected.engine.push(
-            task,
-            list(dict.fromkeys(var for array in arrays for var in (array.root, array))),
-            [*(arrays[place].root for place in self.written), *outputs],
-            self.ctx,
-            size=sum(math.prod(s.shape) * s.dtype.itemsize for _, s in self.kinds),
-            label=(self.title, site),
-        )
+        self.push(task, arrays, outputs)
         return outputs
 
-    def _now(self, arrays: Sequence[Handle]) -> bool:
+    def push(
+        self, task: Callable[[], None], arrays: Sequence[Handle], results: Sequence[Handle]
+    ) -> None:
+        """Queue a task that reads the arrays, and writes some of them and the results."""
+        written = [*(arrays[place] for place in self.written), *results]
+        size = sum(spec.nbytes for _, spec in self.kinds)
+        push_quietly(task, arrays, written, self.ctx, self.title, size=size)
+
+    def now(
+        self, arrays: Sequence[Handle], seconds: float, gradients: Sequence[Handle] = ()
+    ) -> bool:
         """Say whether the caller's thread can run this: it is short, nothing in it unfinished."""
         engine = selected.engine
-        if self.seconds > SHORT or engine.small < 0 or (self.recording and engine.ordered):
+        if seconds > SHORT or engine.small < 0 or (self.recording and engine.ordered):
             return False
         if any(arrays[place].root.readers for place in self.written):
+            return False
+        if any(grad.readers or grad.writer is not None for grad in gradients):
             return False
         return all(array.settled() for array in arrays)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from regluon import random
-from regluon.array.compiled import SHORT, Compiled
+from regluon.array.compiled import Compiled
 from regluon.array.dispatch import state
 from regluon.array.faults import placed
 from regluon.array.handle import Handle, Leaf
@@ -70,29 +70,13 @@ class Differentiated:
 
         grads = [grad for _, _, grad in leaves]
         touched = [*arrays, *(grad for _, leaf, grad in leaves if leaf.req == "add")]
-        if engine.inline or self._now(touched, grads):
+        if engine.inline or compiled.now(touched, self.seconds, grads):
             for array in touched if engine.inline else ():
                 engine.wait_for_var(array.root)
             engine.run(task, (compiled.title, site))
             return outputs
-        engine.push(
-            task,
-            list(dict.fromkeys(var for array in touched for var in (array.root, array))),
-            [*(arrays[place].root for place in compiled.written), *grads, *outputs],
-            compiled.ctx,
-            size=sum(math.prod(s.shape) * s.dtype.itemsize for _, s in compiled.kinds),
-            label=(compiled.title, site),
-        )
+        compiled.push(task, touched, [*grads, *outputs])
         return outputs
-
-    def _now(self, arrays: Sequence[Handle], grads: Sequence[Handle]) -> bool:
-        engine = selected.engine
-        if self.seconds > SHORT or engine.small < 0 or engine.ordered:
-            return False
-        if any(grad.readers or grad.writer is not None for grad in grads):
-            return False
-        written = (arrays[place].root for place in self.compiled.written)
-        return not any(root.readers for root in written) and all(a.settled() for a in arrays)
 
 
 def _deliver(

@@ -233,7 +233,7 @@ class Issue:
             self.ctx,
             priority=self.priority,
             kind="compute" if source is self.ctx else f"copy from {source}",
-            size=sum(math.prod(out.spec.shape) * out.spec.dtype.itemsize for out in new),
+            size=sum(out.spec.nbytes for out in new),
             label=label,
             restores=[] if self.out else self.replaced,
         )
@@ -361,14 +361,16 @@ def push_quietly(
     writes: Sequence[Handle],
     ctx: Context,
     name: str,
-    priority: int,
+    priority: int = 0,
+    size: int = 0,
 ) -> None:
-    """Queue work that a capture knows of."""
+    """Queue work that a capture knows of; its new results take `size` bytes."""
     selected.engine.push(
         fn,
         list(dict.fromkeys(var for array in reads for var in (array.root, array))),
         list(dict.fromkeys(array.root for array in writes)),
         ctx,
         priority=priority,
+        size=size,
         label=(name, user_line()),
     )

@@ -63,7 +63,7 @@ def assign(op: Op, pure: Op, target: H, args: Sequence[Any], attrs: dict[str, An
         def adopt() -> None:
             target._graph = result._graph
 
-        push_quietly(adopt, [result, target], [target], target._ctx, "assign", 0)
+        push_quietly(adopt, [result, target], [target], target._ctx, "assign")
         return
     Issue(op, (target, *args), attrs, type(target), None, None).issue()
 

@@ -110,7 +110,7 @@ class HybridBlock(Block):
             raise MXNetError(f'verify must be "first" or None, not {verify!r}')
         if backend not in _BACKENDS:
             raise MXNetError(f"backend must be one of {_BACKENDS}, not {backend!r}")
-        plan = Plan(verify, static_alloc, static_shape, not passes, backend)
+        plan = Plan(verify, static_alloc, not passes, backend)
         if active:
             native.ready()  # what there is already is loaded; else it is built while we go on
         self._active = active

@@ -28,7 +28,6 @@ class Plan:
 
     verify: str | None = "first"
     static_alloc: bool = False
-    static_shape: bool = False
     exact: bool = False  # only passes that keep every bit
     backend: str | None = None
 
@@ -96,9 +95,8 @@ class Execution:
 
     def run(self, tensors: Sequence[Tensor], keys: Sequence[Any]) -> Sequence[Tensor]:
         """Return the results."""
-        generators = self.generators(tensors, keys)
         if self.program is not None and self._fit(tensors):
-            return self.program.run(*self.conformed(tensors), *generators)
+            return self.program.run(*self.conformed(tensors), *self.generators(tensors, keys))
         with torch.no_grad():
             return self._first(tensors, keys)
 
@@ -117,7 +115,8 @@ class Execution:
                 results = apart(results, [*tensors, *trace.constants.values()])
         except ValueRead as error:
             self.refused = str(error)
-            return self._restart(tensors, keys, before)
+            self.restore(tensors, before)
+            return self.run(tensors, keys)
         fixed = values[self.fixed : len(tensors)] if self.freeze else ()
         graph = trace.graph(values, results, fixed)
         self.examine(trace, graph)
@@ -238,12 +237,17 @@ class Execution:
     def _trial(self, tensors: Sequence[Tensor], before: dict[int, Tensor]) -> list[Tensor]:
         return [before.get(place, tensor) for place, tensor in enumerate(tensors)]
 
-    def _restart(
-        self, tensors: Sequence[Tensor], keys: Sequence[Any], before: dict[int, Tensor]
-    ) -> Sequence[Tensor]:
+    def leaves(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return the tensors as the beginnings of a graph of torch's own, where they are live."""
+        found = [tensor.detach() for tensor in tensors]
+        for leaf, live in zip(found, self.live, strict=True):
+            leaf.requires_grad_(live)
+        return found
+
+    def restore(self, tensors: Sequence[Tensor], before: Mapping[int, Tensor]) -> None:
+        """Undo what the program wrote."""
         for place, tensor in before.items():
             tensors[place].detach().copy_(tensor)
-        return self.run(tensors, keys)
 
     def _equal(
         self,

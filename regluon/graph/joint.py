@@ -37,17 +37,11 @@ class Joint:
             return self._eager(tensors, keys)
         return self._first(tensors, keys)
 
-    def _leaves(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        leaves = [tensor.detach() for tensor in tensors]
-        for leaf, live in zip(leaves, self.execution.live, strict=True):
-            leaf.requires_grad_(live)
-        return leaves
-
     def _eager(
         self, tensors: Sequence[Tensor], keys: Sequence[int]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
         execution = self.execution
-        leaves = self._leaves(tensors)
+        leaves = execution.leaves(tensors)
         with torch.enable_grad():
             given = [*leaves, *execution.generators(tensors, keys)]
             results = execution.calls.run(given, recording=True)
@@ -61,7 +55,7 @@ class Joint:
         """Compute both while the operators are noted, and make the program of them."""
         execution = self.execution
         before = execution._copies(tensors)
-        leaves = self._leaves(tensors)
+        leaves = execution.leaves(tensors)
         trace = execution.tracer()
         generators = execution.generators(tensors, keys)
         values = execution._enter(trace, leaves, generators)
@@ -74,8 +68,7 @@ class Joint:
                 found = gradients(results, leaves, execution.live, seeds)
         except ValueRead as error:
             execution.refused = str(error)
-            for place, tensor in before.items():
-                tensors[place].detach().copy_(tensor)
+            execution.restore(tensors, before)
             return self._eager(tensors, keys)
         graph = trace.graph(values, (*results, *found), values[execution.fixed : len(tensors)])
         execution.flags = [result.requires_grad for result in results]

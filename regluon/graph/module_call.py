@@ -170,8 +170,7 @@ class ModuleTrace(Trace):
     def object(self, text: str, site: Site) -> None:
         """Note why there cannot be a program; the first reason is kept."""
         if not self.objection:
-            place = " · ".join(part for part in (site.block, site.line) if part)
-            self.objection = f"{text} at {place}"
+            self.objection = f"{text} at {site}"
 
     def _value(self, tensor: Tensor) -> Value:
         if tensor.requires_grad and tensor.is_leaf and self.find(tensor) is None:

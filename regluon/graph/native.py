@@ -272,7 +272,7 @@ class _Failure:
 
     def __call__(self, error: BaseException, place: int, python: bool) -> BaseException:
         title, site = self.places[place]
-        where = " · ".join(part for part in (site.block, site.line) if part)
+        where = str(site)
         note = f"in {title}{where and f' at {where}'}"
         if python:  # the user's own exception, or one that has attributes
             error.add_note(note)

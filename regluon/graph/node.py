@@ -46,6 +46,10 @@ class Site(NamedTuple):
     line: str = ""
     block: str = ""
 
+    def __str__(self) -> str:
+        """Block and line as text, "" for nowhere."""
+        return " · ".join(part for part in (self.block, self.line) if part)
+
 
 NOWHERE = Site()
 
@@ -193,7 +197,7 @@ class Graph:
             texts.append(text)
             width = max(width, min(len(text), 88))
         for node, text in zip(self.nodes, texts, strict=True):
-            where = " · ".join(part for part in (node.site.block, node.site.line) if part)
+            where = str(node.site)
             lines.append(f"{text:<{width}}  # {where}" if where else text)
         lines.append(f"return {', '.join(map(str, self.outputs))}")
         return "\n".join(lines)

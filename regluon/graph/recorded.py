@@ -63,9 +63,7 @@ class Traced:
         execution = self.execution
         self.keys = keys
         self.before = execution._copies(tensors)
-        self.given = [tensor.detach() for tensor in tensors]
-        for tensor, live in zip(self.given, execution.live, strict=True):
-            tensor.requires_grad_(live)
+        self.given = execution.leaves(tensors)
         execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
         generators = execution.generators(tensors, keys)
         self.values = execution._enter(self.trace, self.given, generators)

@@ -16,7 +16,7 @@ class ValueRead(MXNetError):
     """The traced code looked at a value: what it does next would be fixed in the program."""
 
     def __init__(self, site: Site) -> None:
-        where = " · ".join(part for part in (site.block, site.line) if part)
+        where = str(site)
         super().__init__(f"the value of an array was read during tracing{where and f' at {where}'}")
         self.site = site
 
@@ -56,9 +56,9 @@ class Trace(TorchDispatchMode):
 
     def name(self, tensor: Tensor, prefix: str = "v", value: Value | None = None) -> Value:
         """Give a tensor a value of its own, or return the one it has."""
-        known = self._known.get(id(tensor))
-        if known is not None and known[0]() is tensor:
-            return known[1]
+        known = self.find(tensor)
+        if known is not None:
+            return known
         if value is None:
             self._count += 1
             value = Value(f"{prefix}{self._count}", self._meta(tensor))
@@ -147,13 +147,13 @@ class Trace(TorchDispatchMode):
         self.nodes.append(Node(func, noted, named, outputs, site))
         return result
 
-    def opaque(self, function: Callable[..., Any], *args: Any, site: Site | None = None) -> None:
+    def opaque(self, function: Callable[..., Any], *args: Any) -> None:
         """Note a call of Python code that returns nothing, such as a check of values, and make it.
 
         The code runs whenever the program does.
         """
         noted = tuple(self._arg(arg) for arg in args)
-        self.nodes.append(Node(function, noted, {}, (), site or self.site or Site()))
+        self.nodes.append(Node(function, noted, {}, (), self.site or Site()))
         with torch.utils._python_dispatch._disable_current_modes():
             function(*args)
 
@@ -162,13 +162,10 @@ class Trace(TorchDispatchMode):
         inputs: Sequence[Value],
         outputs: Sequence[Any],
         fixed: Iterable[Value] = (),
-        nodes: Sequence[Node] | None = None,
     ) -> Graph:
         """Return what was traced so far as a program from `inputs` to the tensors `outputs`."""
         ends = tuple(None if t is None else self._value(t) for t in outputs)
-        graph = Graph(
-            tuple(inputs), tuple(nodes or self.nodes), ends, frozenset(fixed), self.constants
-        )
+        graph = Graph(tuple(inputs), tuple(self.nodes), ends, frozenset(fixed), self.constants)
         return graph.with_nodes(graph.nodes)
 
 

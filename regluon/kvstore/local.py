@@ -1,7 +1,6 @@
 """KVStore: one process, many devices; each of them adds up and updates its part of the keys."""
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NoReturn
@@ -326,7 +325,7 @@ class KVStore(KVStoreBase):
 
 
 def _bytes(array: NDArray) -> int:
-    return math.prod(array.spec.shape) * array.spec.dtype.itemsize
+    return array.spec.nbytes
 
 
 def _queue_copies(work: Sequence[tuple[NDArray, NDArray]], ctx: Context, priority: int) -> None:

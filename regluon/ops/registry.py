@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +18,11 @@ class Spec(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that the values take."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 Infer = Callable[..., tuple[Spec, ...]]

@@ -50,7 +50,7 @@ def _results(node: Node, known: dict[Value, Any]) -> list[Any]:
         with torch.no_grad():
             result = _RULES.get(node.title.rpartition(".")[0], node.target)(*args, **kwargs)
     except Exception as error:  # a kernel's complaint may be any type
-        where = " · ".join(part for part in (node.site.block, node.site.line) if part)
+        where = str(node.site)
         reason = str(error).partition("\n")[0]
         raise MXNetError(
             f"{node.title}{where and f' at {where}'} does not take these shapes: {reason}"
