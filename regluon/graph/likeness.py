@@ -1,5 +1,6 @@
 """Likeness: whether two runs gave the same tensors, and two traces the same program."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,8 +25,12 @@ def far(pairs: Sequence[tuple[Tensor, Tensor]], exact: bool) -> str:
         if one.shape != other.shape or one.dtype != other.dtype:
             return f"result {place} is {one.dtype} {tuple(one.shape)}"
         limit = 0.0 if exact else _TOLERANCE.get(one.dtype, 0.0) * max(size, 1e-2 * whole)
-        error = _size(one.double() - other.double())
-        undefined = not torch.equal(one.isfinite(), other.isfinite())
+        within = one.is_floating_point() or one.is_complex()
+        error = _reach(one - other) if within else math.nan
+        undefined = False
+        if not math.isfinite(error):
+            error = _size(one.double() - other.double())
+            undefined = not torch.equal(one.isfinite(), other.isfinite())
         if undefined or error > limit:
             return f"result {place} is off by {error:.3g}, where the largest value is {size:.3g}"
     return ""
@@ -33,8 +38,21 @@ def far(pairs: Sequence[tuple[Tensor, Tensor]], exact: bool) -> str:
 
 def _size(tensor: Tensor) -> float:
     """Return the largest finite absolute value."""
+    size = _reach(tensor)
+    if math.isfinite(size):
+        return size
     values = tensor.double().abs()
     return float(values[values.isfinite()].max()) if values.isfinite().any() else 0.0
+
+
+def _reach(tensor: Tensor) -> float:
+    """Return the largest absolute value, infinite or nan if there is such a one."""
+    if not tensor.numel():
+        return 0.0
+    if tensor.is_complex():
+        tensor = tensor.abs()
+    low, high = map(float, torch.aminmax(tensor.detach()))
+    return max(-low, high)
 
 
 def difference(first: Graph, second: Graph) -> Node | str | None:
