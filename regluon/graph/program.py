@@ -2,7 +2,6 @@
 
 import keyword
 import math
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -39,41 +38,53 @@ class Program:
     [2.0, 2.0]
     """
 
-    __slots__ = ("_lock", "graph", "run", "source")
+    __slots__ = ("graph", "run", "source")
 
     def __init__(self, graph: Graph, static: bool = False, backend: str | None = None) -> None:
         self.graph = planned(graph) if static and backend is None else graph
         self.source = source_of(self.graph)
         if backend == "inductor":
             self.run: Run = inductor(graph)
-            return
-        self._lock = threading.Lock() if static else None
-        slow = python(self.graph, self.source)
-        self.run = self._starting(_one_by_one(slow, self._lock) if self._lock else slow)
+        else:
+            self.run = self._starting(python(self.graph, self.source))
+        if self.graph is not graph:
+            self.run = _in_turns(graph, self.run)
 
     def _starting(self, slow: Run) -> Run:
         """Return the Python program, which gives way to the C++ one as soon as that is there."""
+        best: Run | None = None
 
         def run(*tensors: Any) -> tuple[Any, ...]:
-            if native.ready():
+            nonlocal best
+            if best is None and native.ready():
                 fast: Run | None = native.replay(self.graph)
-                if fast is not None and self._lock is not None:
-                    fast = _one_by_one(fast, self._lock)
-                self.run = slow if fast is None else fast
-                return self.run(*tensors)
-            return slow(*tensors)
+                best = slow if fast is None else fast
+                if self.run is run:
+                    self.run = best
+            return (best or slow)(*tensors)
 
         return run
 
 
-def _one_by_one(run: Run, lock: threading.Lock) -> Run:
-    """Return the function for one thread at a time: a program whose memory is planned has one."""
+def _in_turns(graph: Graph, first: Run) -> Run:
+    """Return a program with planned memory for any number of threads.
 
-    def alone(*tensors: Any) -> tuple[Any, ...]:
-        with lock:
-            return run(*tensors)
+    It serves one at a time: `first`, and copies with memory of their own, as many as there come to
+    be runs at once.
+    """
+    idle = [first]
 
-    return alone
+    def run(*tensors: Any) -> tuple[Any, ...]:
+        try:
+            program = idle.pop()
+        except IndexError:
+            program = Program(planned(graph)).run
+        try:
+            return program(*tensors)
+        finally:
+            idle.append(program)
+
+    return run
 
 
 class Prepared:

@@ -79,7 +79,7 @@ def test_what_depends_on_fixed_inputs_runs_again_only_after_a_change():
     assert len(runs) == 3
 
 
-def test_planned_memory_serves_one_thread_at_a_time():
+def test_planned_memory_serves_any_number_of_threads():
     def function(x):
         for _ in range(20):
             x = torch.tanh(x * 1.01) + 0.1
@@ -100,3 +100,33 @@ def test_planned_memory_serves_one_thread_at_a_time():
         thread.join()
     for x, result in zip(inputs, found, strict=True):
         assert torch.equal(result, function(x)[0])
+
+
+def test_two_runs_with_planned_memory_go_on_at_once():
+    together: list[threading.Barrier] = []
+
+    def meet(x):
+        for barrier in together:
+            barrier.wait(20)  # breaks if the other one has to wait for this one
+
+    x, trace = torch.ones(64), Trace()
+    inputs = trace.inputs([x], ["x"])
+    with trace:
+        y = torch.exp(x) * 2
+        trace.opaque(meet, y)
+        result = y + 1
+    program = Program(trace.graph(inputs, [result]), static=True)
+    assert "out=" in program.source
+    together.append(threading.Barrier(2))
+    found = [None, None]
+
+    def work(place):
+        found[place] = program.run(torch.full((64,), float(place)))[0]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for place in range(2):
+        assert torch.equal(found[place], torch.full((64,), float(place)).exp() * 2 + 1)
