@@ -196,12 +196,26 @@ class Handle(Var):
 
     def graph_value(self) -> Tensor:
         """Return the tensor that carries gradients if the array is recorded, else the plain one."""
-        graph = self._graph
+        graph, view = self._graph, self._view
         if graph is not None:
-            return graph
-        if self._view is not None and self._view.base._node is self._node is not None:
-            return self._view.base.graph_value()
+            return graph if view is None else self._followed(graph, view)
+        if view is not None and view.base._node is self._node is not None:
+            return view.base.graph_value()
         return self.value()
+
+    def _followed(self, graph: Tensor, view: View) -> Tensor:
+        """Return a view's tensor in the graph, found again if its base got other storage since."""
+        plain = view.value()
+        if graph.data_ptr() == plain.data_ptr():
+            return graph
+        if isinstance(self._node, Leaf):
+            graph.data = plain
+            return graph
+        base = view.base.graph_value()
+        if base.requires_grad:
+            with torch.enable_grad():
+                self._graph = graph = view.fn(base)
+        return graph
 
     def leave_graph(self) -> None:
         """Keep the plain tensor only."""
@@ -236,10 +250,14 @@ class Handle(Var):
     def make_contiguous(self) -> Tensor:
         """Bring the storage into row-major order, values and gradient identity unchanged."""
         plain = self.value().contiguous()
-        node = self._node
+        node, graph = self._node, self._graph
         if isinstance(node, Leaf) and node.tensor is not None:
             node.tensor.data = plain
             plain = node.tensor.detach()
+        elif graph is not None and graph.data_ptr() != plain.data_ptr():
+            with torch.enable_grad():
+                self._graph = graph = graph.contiguous()
+            plain = graph.detach()
         self._data = plain
         return plain
 
@@ -321,12 +339,13 @@ class Handle(Var):
             raise
 
     def _copy_storage(self) -> None:
-        plain = self.value().clone(memory_format=torch.preserve_format)
-        if self._graph is not None and self._node is not None:
-            if isinstance(self._node, Leaf):
-                self._graph.data = plain
-                plain = self._graph.detach()
-            else:
-                with torch.enable_grad():
-                    self._graph = self._graph.clone()
-        self._data = plain
+        graph = self._graph
+        if graph is None or self._node is None:
+            self._data = self.value().clone(memory_format=torch.preserve_format)
+            return
+        if isinstance(self._node, Leaf):
+            graph.data = self.value().clone(memory_format=torch.preserve_format)
+        else:
+            with torch.enable_grad():
+                self._graph = graph = graph.clone()
+        self._data = graph.detach()  # one storage: what is written, later calls record

@@ -39,6 +39,7 @@ def computed(
             if (  # the writer first: when it is gone, the value is the one that it has left
                 arg.writer
                 or arg.error
+                or (live and arg._view)  # its base may be at another place by now
                 or (value := arg._graph if live else arg._data) is None
                 or (bounded and value.numel() > limit)
             ):

@@ -179,6 +179,24 @@ def test_writing_what_the_gradient_needs_is_an_error_of_backward_with_the_line()
         loss.backward() or x.grad.asnumpy()
 
 
+@pytest.mark.parametrize("copy", ["x[::-1]", "x.T.reshape(4, 3)", "x * 1", "x.copy()"])
+@pytest.mark.parametrize("space", SPACES)
+def test_what_is_written_into_a_recorded_copy_under_pause_is_what_later_calls_read(space, copy):
+    x = start(space)
+    x.attach_grad()
+    with autograd.record():
+        y = eval(copy)
+        with autograd.pause():
+            y[1] = 7
+        z = y * y
+        loss = z.sum()
+    loss.backward()
+    assert (z.asnumpy() == y.asnumpy() ** 2).all()
+    assert (y.asnumpy()[1] == 7).all()
+    assert x.grad.asnumpy().sum() == 2 * y.asnumpy().sum()
+    assert (x.asnumpy() == start(space).asnumpy()).all()
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_gradients_add_up_through_views(space):
     x = SPACES[space].array([1.0, 2.0, 3.0])
