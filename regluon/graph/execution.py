@@ -178,6 +178,11 @@ class Execution:
         create = torch.is_grad_enabled()
         trial = self._trial(tensors, {**self._copies(tensors), **before})
         with torch.enable_grad(), self.rewound(keys):
+            trial = self._trial(tensors, {**self._copies(tensors), **before})
+            for place in before:
+                if self.live[place]:  # what was written is part of the graph with its old values
+                    trial[place] = tensors[place].clone()
+                    trial[place].detach().copy_(before[place])
             results = self.calls.run([*trial, *self.generators(trial, keys)], recording=True)
             return gradients(results, trial, self.live, seeds, create_graph=create)
 

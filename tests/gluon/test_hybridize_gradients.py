@@ -244,6 +244,24 @@ def test_arrays_written_inside_are_written_in_each_call():
     compare(Running, step)
 
 
+def test_an_argument_that_is_written_has_its_gradient_whichever_results_are_asked_for():
+    class Written(HybridBlock):
+        def forward(self, x):
+            with mx.autograd.pause():
+                x[1] = 2
+            return x * x, x * 3
+
+    def step(net, call):
+        x = values(3, call=call)
+        x.attach_grad()
+        with mx.autograd.record():
+            heads = net(x)
+        mx.autograd.backward(heads[: 1 + call % 2])
+        return [x, x.grad, *heads]
+
+    compare(Written, step, rounds=8)
+
+
 def test_second_derivatives_of_what_writes_are_right_or_refused():
     class Counting(HybridBlock):
         def __init__(self):
