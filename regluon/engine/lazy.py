@@ -46,14 +46,19 @@ class LazyEngine(Engine):
     `limit` bounds the tasks kept: beyond it the oldest half is run, so that a loop that never
     reads a value does not grow without end. Threads that load data take turns: one waits while
     another one's tasks run, because what it reads may be among them.
+
+    In `deterministic` mode a wait runs all that is older than the value, too, so that the order in
+    which gradients are added does not depend on what was read when.
     """
 
     name = "LazyEngine"
     inline = False
     small = direct = -1
 
-    def __init__(self, limit: int = 20_000) -> None:
+    def __init__(self, limit: int = 20_000, *, fixed: int = 0) -> None:
         self.limit = limit
+        self.ordered = fixed > 0
+        self.fixed = fixed  # not 0 in deterministic mode
         self._numbers = itertools.count()
         self._pending: dict[int, Task] = {}
         self._running: list[Task] = []  # a task may wait, and so run others
@@ -127,11 +132,17 @@ class LazyEngine(Engine):
             for old in oldest:
                 self._run(old)
 
+    def _due(self, last: Task) -> list[Task]:
+        """Return the tasks to run now, in the order of pushing, so that `last` is done."""
+        if not self.ordered or self._running:  # one that runs may be what older ones wait for
+            return _needed(last)
+        return [task for number, task in list(self._pending.items()) if number <= last.number]
+
     def wait_for_var(self, var: Var) -> None:
         """Run what the value of `var` needs, in the order of pushing."""
         with self._turn:
             if isinstance(var.writer, Task) and not self._owns((var,)):
-                for task in _needed(var.writer):
+                for task in self._due(var.writer):
                     self._run(task)
             if var.error is not None:
                 self._failures = [error for error in self._failures if error is not var.error]
@@ -143,7 +154,7 @@ class LazyEngine(Engine):
         """Run what reads `var` as well."""
         with self._turn:
             for reader in sorted(var.readers or (), key=lambda task: task.number):
-                for task in _needed(reader):
+                for task in self._due(reader):
                     self._run(task)
         self.wait_for_var(var)
 

@@ -35,6 +35,8 @@ class Selected:
 
 def _make(name: str, fixed: int = 0) -> Engine:
     kind = ENGINES.get(name)
+    if kind is LazyEngine:
+        return LazyEngine(fixed=fixed)
     if kind is not ThreadedEngine:
         return kind()
     given = env("REGLUON_ENGINE_MAX_BYTES")
@@ -79,8 +81,8 @@ def set_deterministic(active: bool, threads_per_task: int = 0) -> bool:
     Sums over several threads depend on how many there are, and gradients on the order in which
     operators were recorded. In this mode every context runs its operators one after another, in
     the order of the program, each on `threads_per_task` threads (all cores if 0). Two contexts
-    still work at the same time if their threads fit beside each other. NaiveEngine and LazyEngine
-    are deterministic as they are.
+    still work at the same time if their threads fit beside each other. Under LazyEngine a read runs
+    all that was called before it. NaiveEngine is deterministic as it is.
 
     >>> before = set_deterministic(True, threads_per_task=1)
     >>> set_deterministic(before)
@@ -90,8 +92,9 @@ def set_deterministic(active: bool, threads_per_task: int = 0) -> bool:
         raise MXNetError(f"threads_per_task must be 0 or more, not {threads_per_task}")
     before = selected.threads > 0
     selected.threads = (threads_per_task or threads.given()) if active else 0
-    if isinstance(selected.engine, ThreadedEngine) and selected.engine.fixed != selected.threads:
-        _change(_make(selected.engine.name, selected.threads))
+    engine = selected.engine
+    if isinstance(engine, (LazyEngine, ThreadedEngine)) and engine.fixed != selected.threads:
+        _change(_make(engine.name, selected.threads))
     return before
 
 

@@ -30,6 +30,19 @@ def test_nothing_runs_before_a_value_is_read_and_then_only_what_it_needs() -> No
     assert ran == ["a", "a2", "b"]
 
 
+def test_in_deterministic_mode_a_read_runs_all_that_is_older() -> None:
+    engine, ran = LazyEngine(fixed=1), []
+    a, b = Var(), Var()
+    engine.push(lambda: ran.append("a"), [], [a], cpu())
+    engine.push(lambda: ran.append("b"), [], [b], cpu())
+    engine.push(lambda: ran.append("a2"), [a], [a], cpu())
+    assert ran == []
+    engine.wait_for_var(b)
+    assert ran == ["a", "b"]
+    engine.wait_for_var(a)
+    assert ran == ["a", "b", "a2"]
+
+
 def test_a_writer_waits_for_the_readers_before_it() -> None:
     engine = LazyEngine()
     x, y = Cell(1), Cell(0)
