@@ -176,7 +176,6 @@ class Execution:
             name = self.calls.inputs[place].name
             raise RuntimeError(f"{name} has been modified by an inplace operation")
         create = torch.is_grad_enabled()
-        trial = self._trial(tensors, {**self._copies(tensors), **before})
         with torch.enable_grad(), self.rewound(keys):
             trial = self._trial(tensors, {**self._copies(tensors), **before})
             for place in before:
