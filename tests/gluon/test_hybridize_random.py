@@ -1,4 +1,8 @@
-"""hybridize(): random blocks, eager against compiled, bit for bit."""
+"""hybridize(): random blocks, eager against compiled, bit for bit.
+
+The operators are recorded in the order of the program: an array that is used three times has
+gradients whose sum depends on that, with hybridize() or without.
+"""
 
 import random
 
@@ -10,6 +14,7 @@ from tests.gluon.random_blocks import COLUMNS, ROWS, RandomBlock, buffers
 
 
 ENGINES = ["NaiveEngine", "LazyEngine", "ThreadedEngine"]
+LOST = "an array that no longer exists"
 MODES = ["recorded", "recorded", "recorded", "plain", "plain", "training", "plain", "recorded"]
 
 
@@ -37,31 +42,41 @@ def called(net, call, mode):
         return type(error), str(error).splitlines()[0].partition(" (at")[0]
 
 
+def same(one, other):
+    """Compare what two calls reported; of arrays that an error names, one may be gone by then."""
+    if isinstance(one, tuple) and isinstance(other, tuple) and one != other:
+        texts = sorted((one[1], other[1]), key=lambda text: LOST in text)
+        return one[0] is other[0] and texts[1].partition(LOST)[0] == texts[0][: texts[1].find(LOST)]
+    return one == other
+
+
 def compare(seed):
     mx.engine.set_type(ENGINES[seed % 3])
     eager, fast = pair(lambda: RandomBlock(random.Random(seed)))
     for call, mode in enumerate(MODES):
         one, other = called(eager, call, mode), called(fast, call, mode)
-        assert one == other, f"block {seed}, call {call}, {mode}\n{eager.steps}"
+        assert same(one, other), f"block {seed}, call {call}, {mode}\n{eager.steps}"
         if isinstance(one, tuple):
             return
 
 
 @pytest.fixture(autouse=True)
 def engine():
+    before = mx.engine.set_deterministic(True, threads_per_task=1)
     previous = mx.engine.set_type("NaiveEngine")
     yield
     mx.engine.set_type(previous)
+    mx.engine.set_deterministic(before)
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_random_blocks_are_the_same_bit_for_bit(part):
+def test_random_blocks_recorded_in_order_are_the_same_bit_for_bit(part):
     for seed in range(50 * part, 50 * part + 50):
         compare(seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(40))
-def test_many_random_blocks_are_the_same_bit_for_bit(part):
+def test_many_random_blocks_recorded_in_order_are_the_same_bit_for_bit(part):
     for seed in range(1000 + 100 * part, 1100 + 100 * part):
         compare(seed)
