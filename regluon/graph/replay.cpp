@@ -14,6 +14,7 @@
 #include <torch/csrc/autograd/saved_variable.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <memory>
@@ -358,6 +359,225 @@ Tensor linear_row(
   return result;
 }
 
+// ---- regluon::winograd ------------------------------------------------------------------------
+
+// Convolutions by windows of 3 x 3 with stride 1 and a border of 1, channels-last: 2 x 2 results
+// at a time from 4 x 4 pixels, with 16 products instead of 36 (Winograd; Lavin and Gray 2015).
+constexpr int64_t kPlaces = 16;   // of a tile, in the domain where the products are made
+constexpr int64_t kPanel = 64;    // results that one panel of the weight makes
+constexpr int64_t kTiles = 54;    // at once: what they need stays in the second-level cache
+constexpr int kTall = 6;          // rows of a block of products: 24 vectors of sums
+
+inline void put(float* to, const Lanes& lanes) { std::memcpy(to, &lanes, sizeof(lanes)); }
+
+// `Rows` rows of a product with a panel of the weight: out = x * panel.
+template <int Rows>
+void block(const float* x, int64_t step, const float* panel, int64_t size, float* out) {
+  Lanes sums[Rows][4] = {};
+  for (int64_t k = 0; k < size; ++k) {
+    const float* from = panel + k * kPanel;
+    const Lanes weight[4] = {
+        at<Lanes>(from), at<Lanes>(from + 16), at<Lanes>(from + 32), at<Lanes>(from + 48)};
+#pragma GCC unroll 6
+    for (int row = 0; row < Rows; ++row) {
+      const float factor = x[row * step + k];
+#pragma GCC unroll 4
+      for (int part = 0; part < 4; ++part) sums[row][part] += factor * weight[part];
+    }
+  }
+  for (int row = 0; row < Rows; ++row)
+    for (int part = 0; part < 4; ++part) put(out + row * kPanel + part * 16, sums[row][part]);
+}
+
+void product(const float* x, int64_t rows, int64_t step, const float* panel, float* out) {
+  int64_t row = 0;
+  for (; row + kTall <= rows; row += kTall)
+    block<kTall>(x + row * step, step, panel, step, out + row * kPanel);
+  x += row * step;
+  out += row * kPanel;
+  switch (rows - row) {
+    case 5: return block<5>(x, step, panel, step, out);
+    case 4: return block<4>(x, step, panel, step, out);
+    case 3: return block<3>(x, step, panel, step, out);
+    case 2: return block<2>(x, step, panel, step, out);
+    case 1: return block<1>(x, step, panel, step, out);
+  }
+}
+
+struct Winograd {
+  const float *image, *weight, *bias, *other;
+  float* result;
+  int64_t height, width, in, out;
+  bool relu;
+
+  int64_t across() const { return (width + 1) / 2; }
+  int64_t each() const { return across() * ((height + 1) / 2); }
+
+  // The pixels of a tile, each place of `to` by `step` further on than the one before.
+  void enter(int64_t tile, const float* zeros, float* to, int64_t step) const {
+    const int64_t picture = tile / each(), row = tile % each() / across() * 2 - 1;
+    const int64_t column = tile % across() * 2 - 1;
+    const float* from[4][4];
+    for (int y = 0; y < 4; ++y)
+      for (int x = 0; x < 4; ++x) {
+        const int64_t r = row + y, c = column + x;
+        const bool inside = r >= 0 && r < height && c >= 0 && c < width;
+        from[y][x] = inside ? image + ((picture * height + r) * width + c) * in : zeros;
+      }
+    for (int64_t k = 0; k < in; k += kLanes) {
+      Lanes half[4][4];
+#pragma GCC unroll 4
+      for (int x = 0; x < 4; ++x) {
+        const Lanes a = at<Lanes>(from[0][x] + k), b = at<Lanes>(from[1][x] + k);
+        const Lanes c = at<Lanes>(from[2][x] + k), d = at<Lanes>(from[3][x] + k);
+        half[0][x] = a - c;
+        half[1][x] = b + c;
+        half[2][x] = c - b;
+        half[3][x] = b - d;
+      }
+#pragma GCC unroll 4
+      for (int y = 0; y < 4; ++y) {
+        float* place = to + 4 * y * step + k;
+        put(place, half[y][0] - half[y][2]);
+        put(place + step, half[y][1] + half[y][2]);
+        put(place + 2 * step, half[y][2] - half[y][1]);
+        put(place + 3 * step, half[y][1] - half[y][3]);
+      }
+    }
+  }
+
+  // Results of a tile from its places, for one panel of the weight.
+  void leave(int64_t tile, const float* from, int64_t step, int64_t panel) const {
+    const int64_t picture = tile / each(), row = tile % each() / across() * 2;
+    const int64_t column = tile % across() * 2;
+    for (int64_t k = 0; k < kPanel; k += kLanes) {
+      const int64_t channel = panel * kPanel + k;
+      const Lanes shift = bias ? at<Lanes>(bias + channel) : Lanes{};
+      Lanes half[2][4];
+#pragma GCC unroll 4
+      for (int x = 0; x < 4; ++x) {
+        const Lanes a = at<Lanes>(from + x * step + k);
+        const Lanes b = at<Lanes>(from + (4 + x) * step + k);
+        const Lanes c = at<Lanes>(from + (8 + x) * step + k);
+        const Lanes d = at<Lanes>(from + (12 + x) * step + k);
+        half[0][x] = a + b + c;
+        half[1][x] = b - c - d;
+      }
+      for (int y = 0; y < 2 && row + y < height; ++y) {
+        const Lanes* h = half[y];
+        const Lanes pair[2] = {h[0] + h[1] + h[2] + shift, h[1] - h[2] - h[3] + shift};
+        for (int x = 0; x < 2 && column + x < width; ++x) {
+          const int64_t place = ((picture * height + row + y) * width + column + x) * out + channel;
+          Lanes value = pair[x];
+          if (other) value += at<Lanes>(other + place);
+          if (relu) value = value < Lanes{} ? Lanes{} : value;  // NaN stays
+          put(result + place, value);
+        }
+      }
+    }
+  }
+
+  void run(int64_t begin, int64_t end) const {
+    const int64_t count = end - begin;
+    thread_local std::vector<float> zeros, entered, made;
+    zeros.resize(std::max<size_t>(zeros.size(), in));
+    entered.resize(std::max<size_t>(entered.size(), kPlaces * kTiles * in));
+    made.resize(kPlaces * kTiles * kPanel);
+    for (int64_t tile = begin; tile < end; ++tile)
+      enter(tile, zeros.data(), entered.data() + (tile - begin) * in, count * in);
+    for (int64_t panel = 0; panel < out / kPanel; ++panel) {
+      for (int64_t place = 0; place < kPlaces; ++place)
+        product(
+            entered.data() + place * count * in, count, in,
+            weight + (place * (out / kPanel) + panel) * in * kPanel,
+            made.data() + place * count * kPanel);
+      for (int64_t tile = begin; tile < end; ++tile)
+        leave(tile, made.data() + (tile - begin) * kPanel, count * kPanel, panel);
+    }
+  }
+};
+
+bool last(const Tensor& tensor) {
+  return tensor.is_cpu() && tensor.layout() == c10::kStrided && tensor.dim() == 4 &&
+      tensor.scalar_type() == c10::ScalarType::Float &&
+      tensor.is_contiguous(c10::MemoryFormat::ChannelsLast);
+}
+
+Tensor winograd(
+    const Tensor& image, const Tensor& weight, const std::optional<Tensor>& bias,
+    const std::optional<Tensor>& other, bool relu) {
+  const auto form = c10::MemoryFormat::ChannelsLast;
+  TORCH_CHECK(image.dim() == 4 && weight.dim() == 4 && plain(weight), "winograd: wrong arguments");
+  const Tensor x = image.contiguous(form);
+  const int64_t in = weight.size(2), out = weight.size(1) * kPanel;
+  const int64_t shape[] = {x.size(0), out, x.size(2), x.size(3)};
+  const bool summed = other && other->defined();
+  const Tensor term = summed ? other->contiguous(form) : Tensor();
+  TORCH_CHECK(last(x) && x.size(1) == in && in % kLanes == 0, "winograd: the image does not fit");
+  TORCH_CHECK(!summed || (last(term) && term.sizes() == shape), "winograd: the sum does not fit");
+  TORCH_CHECK(!bias || !bias->defined() || (plain(*bias) && bias->numel() == out), "winograd: bias");
+  Tensor result(at::detail::empty_cpu(
+      shape, c10::ScalarType::Float, std::nullopt, std::nullopt, std::nullopt, form));
+  const auto read = [](const Tensor& tensor) {
+    return tensor.defined() ? static_cast<const float*>(tensor.const_data_ptr()) : nullptr;
+  };
+  const Winograd work{
+      read(x), read(weight), read(bias.value_or(Tensor())), read(term),
+      static_cast<float*>(result.mutable_data_ptr()), x.size(2), x.size(3), in, out, relu};
+  const int64_t tiles = work.each() * x.size(0);
+  const int64_t threads = at::get_num_threads();
+  int64_t blocks = (tiles + kTiles - 1) / kTiles;
+  blocks = std::min(tiles, (blocks + threads - 1) / threads * threads);
+  if (tiles == 0) return result;
+  const int64_t size = std::min(kTiles, ((tiles + blocks - 1) / blocks + kTall - 1) / kTall * kTall);
+  blocks = (tiles + size - 1) / size;
+  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block)
+      work.run(block * size, std::min(tiles, (block + 1) * size));
+  });
+  return result;
+}
+
+// A weight (out, in, 3, 3) as `winograd` takes it: (16, out / 64, in, 64).
+Tensor winograd_weight(const Tensor& weight) {
+  TORCH_CHECK(
+      weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 &&
+          weight.size(0) % kPanel == 0 && weight.scalar_type() == c10::ScalarType::Float,
+      "winograd: the weight does not fit");
+  const int64_t out = weight.size(0), in = weight.size(1);
+  const Tensor turned = weight.permute({2, 3, 1, 0}).contiguous();
+  Tensor result(
+      at::detail::empty_cpu({kPlaces, out / kPanel, in, kPanel}, c10::ScalarType::Float));
+  const auto* from = static_cast<const float*>(turned.const_data_ptr());
+  auto* to = static_cast<float*>(result.mutable_data_ptr());
+  at::parallel_for(0, in, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t o = 0; o < out; o += kLanes) {
+        Lanes half[4][3];
+#pragma GCC unroll 3
+        for (int x = 0; x < 3; ++x) {
+          const float* column = from + x * in * out + i * out + o;
+          const Lanes a = at<Lanes>(column), b = at<Lanes>(column + 3 * in * out);
+          const Lanes c = at<Lanes>(column + 6 * in * out);
+          half[0][x] = a;
+          half[1][x] = (a + b + c) * 0.5f;
+          half[2][x] = (a - b + c) * 0.5f;
+          half[3][x] = c;
+        }
+#pragma GCC unroll 4
+        for (int y = 0; y < 4; ++y) {
+          const Lanes *h = half[y];
+          const Lanes row[4] = {
+              h[0], (h[0] + h[1] + h[2]) * 0.5f, (h[0] - h[1] + h[2]) * 0.5f, h[2]};
+          for (int x = 0; x < 4; ++x)
+            put(to + (((4 * y + x) * (out / kPanel) + o / kPanel) * in + i) * kPanel + o % kPanel,
+                row[x]);
+        }
+      }
+  });
+  return result;
+}
+
 void register_operators() {
   if (c10::Dispatcher::singleton().findSchema({"regluon::linear_row", ""})) return;
   static torch::Library library(
@@ -365,6 +585,13 @@ void register_operators() {
   library.def("linear_row(Tensor x, Tensor weight, Tensor? bias, bool relu) -> Tensor");
   library.impl(
       "linear_row", torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, linear_row));
+  library.def(
+      "winograd(Tensor x, Tensor weight, Tensor? bias, Tensor? other, bool relu) -> Tensor");
+  library.impl("winograd", torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, winograd));
+  library.def("winograd_weight(Tensor weight) -> Tensor");
+  library.impl(
+      "winograd_weight",
+      torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, winograd_weight));
 }
 
 // ---- The Python object -----------------------------------------------------------------------

@@ -14,6 +14,7 @@ from regluon.graph.passes.layout import channels_last
 from regluon.graph.passes.linear import with_linears, with_products
 from regluon.graph.passes.memory import in_place
 from regluon.graph.passes.repeats import without_repeats
+from regluon.graph.passes.winograd import with_tiles
 
 
 _Passes = tuple[tuple[str, Callable[[Graph], Graph]], ...]
@@ -27,13 +28,14 @@ _CLEANED: _Passes = (
     ("folding", folded),
 )
 # What has these names may change results within rounding; all else keeps every bit.
-ROUNDING = frozenset(("norms", "fusion", "layout", "linear"))
+ROUNDING = frozenset(("norms", "fusion", "layout", "winograd", "linear"))
 
 INFERENCE: _Passes = (
     *_CLEANED,
     ("norms", with_norms_folded),
     ("fusion", with_convolutions_fused),
     ("layout", channels_last),
+    ("winograd", with_tiles),
     ("linear", with_linears),
     ("dead", without_dead),
     ("memory", in_place),

@@ -102,6 +102,16 @@ def _linear(x: Tensor, weight: Tensor, bias: Any, *_: Any) -> Tensor:
     return x.new_empty((*x.shape[:-1], weight.shape[0]))
 
 
+def _winograd(image: Tensor, weight: Tensor, *_: Any) -> Tensor:
+    shape = (image.shape[0], weight.shape[1] * weight.shape[3], *image.shape[2:])
+    strides = ordered_strides(shape, torch.channels_last)
+    return torch.empty_strided(shape, strides, dtype=image.dtype, device="meta")
+
+
+def _winograd_weight(weight: Tensor) -> Tensor:
+    return weight.new_empty((16, weight.shape[0] // 64, weight.shape[1], 64))
+
+
 def _packed(weight: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(weight)
 
@@ -114,4 +124,6 @@ _RULES: dict[str, Callable[..., Any]] = {
     "mkldnn._reorder_convolution_weight": _packed,
     "mkldnn._reorder_linear_weight": _packed,
     "regluon.linear_row": _linear,
+    "regluon.winograd": _winograd,
+    "regluon.winograd_weight": _winograd_weight,
 }
