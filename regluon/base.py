@@ -75,20 +75,20 @@ def optional(module: str, extra: str) -> ModuleType:
         ) from error
 
 
-_PACKAGE = str(Path(__file__).resolve().parent) + os.sep
+_OWN = (str(Path(__file__).resolve().parent) + os.sep, "<regluon")  # how our files' names begin
 
 
 def user_frame() -> FrameType | None:
     """Return the innermost frame of the call stack that is not regluon's own."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not is_user_frame(frame):
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
         frame = frame.f_back
     return frame
 
 
 def is_user_frame(frame: FrameType) -> bool:
     """Say whether a frame of the call stack is not regluon's own."""
-    return not frame.f_code.co_filename.startswith((_PACKAGE, "<regluon"))
+    return not frame.f_code.co_filename.startswith(_OWN)
 
 
 def user_line() -> str:

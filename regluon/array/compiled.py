@@ -12,7 +12,7 @@ from regluon import random
 from regluon.array.capture import Captured
 from regluon.array.dispatch import push_quietly, state
 from regluon.array.faults import placed
-from regluon.array.handle import Handle, Node
+from regluon.array.handle import Handle, Node, free
 from regluon.array.quick import Quick
 from regluon.base import user_line
 from regluon.context import Context
@@ -107,22 +107,14 @@ class Compiled:
         engine = selected.engine
         if seconds > SHORT or engine.small < 0 or (self.recording and engine.ordered):
             return False
-        if any(arrays[place].root.readers for place in self.written):
-            return False
-        if any(grad.readers or grad.writer is not None for grad in gradients):
-            return False
-        return all(array.settled() for array in arrays)
+        return free(arrays, [*(arrays[place] for place in self.written), *gradients])
 
     def _direct(self, arrays: Sequence[Handle], keys: Sequence[int]) -> list[Handle]:
         engine = selected.engine
         if engine.inline:
             for array in arrays:
                 engine.wait_for_var(array.root)
-        if engine.observer is None:
-            results = self._compute(arrays, keys)
-        else:
-            label = (self.title, user_line())
-            results = engine.run(lambda: self._compute(arrays, keys), label)
+        results = engine.run(lambda: self._compute(arrays, keys), self.title)
         outputs = [cls(None, self.ctx, spec) for cls, spec in self.kinds]
         if self.recording:
             self._link(arrays, outputs)
@@ -149,10 +141,11 @@ class Compiled:
         if not self.recording:
             return
         inputs = [(weakref.ref(array.root), array.root.version) for array in arrays]
+        work = self.seconds * 1e9
         for output, recorded, places in zip(outputs, self.recorded, self.sources, strict=True):
             if recorded:
                 nodes = [arrays[place]._node for place in places]
-                output._node = Node(tuple(node for node in nodes if node is not None), inputs)
+                output._node = Node(tuple(n for n in nodes if n is not None), inputs, work)
 
     def _store(self, outputs: Sequence[Handle], results: Sequence[Tensor]) -> None:
         for output, result in zip(outputs, results, strict=True):

@@ -73,7 +73,7 @@ class Differentiated:
         if engine.inline or compiled.now(touched, self.seconds, grads):
             for array in touched if engine.inline else ():
                 engine.wait_for_var(array.root)
-            engine.run(task, (compiled.title, site))
+            engine.run(task, compiled.title, site)
             return outputs
         compiled.push(task, touched, [*grads, *outputs])
         return outputs

@@ -13,7 +13,7 @@ from regluon import random
 from regluon.array import faults
 from regluon.array.arguments import as_tensor, flat, out_list, spec_argument, value_argument
 from regluon.array.faults import located, mixed_contexts, placed, recorded_write, unfit_out
-from regluon.array.handle import Handle, Node
+from regluon.array.handle import Handle, Node, free
 from regluon.array.shortcut import NUMBERS, computed
 from regluon.base import user_line
 from regluon.context import Context, current_context
@@ -85,8 +85,8 @@ class Issue:
     """One call of an operator on its way through the door, when the short way does not fit."""
 
     __slots__ = (
-        "args", "arrays", "attrs", "cls", "ctx", "graph", "key", "listed", "needed", "op",
-        "out", "place", "priority", "recorded", "replaced", "site", "specs", "written",
+        "_site", "args", "arrays", "attrs", "cls", "ctx", "graph", "key", "listed", "needed", "op",
+        "out", "place", "priority", "recorded", "replaced", "specs", "values", "work", "written",
     )  # fmt: skip
 
     def __init__(
@@ -103,7 +103,7 @@ class Issue:
         self.priority = priority
         self.cls = cls
         self.attrs = attrs
-        self.site = ""
+        self._site = ""
         faults.check_given(op, args, attrs)
         given = [arg for arg in flat(args) if isinstance(arg, Handle)]
         given += [array for array in out_list(out) if not given]
@@ -133,9 +133,18 @@ class Issue:
         self.recorded = self._is_recorded()
         self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()
         self.specs: tuple[Spec, ...] | None = None
+        self.values: list[Any] | None = None
+        self.work: float = math.inf
         if self.written:
             self._refuse_write()
-            self._before_write()
+            for array in self.written:
+                array.prepare_write(self.site)
+
+    @property
+    def site(self) -> str:
+        """The user's line: to be asked for on the thread, and during the call, that issues this."""
+        self._site = self._site or user_line()
+        return self._site
 
     def _argument(self, arg: Any) -> Any:
         """Turn lists, NumPy arrays and tensors into arrays on the call's context."""
@@ -179,7 +188,6 @@ class Issue:
                 if array.recorded():
                     raise recorded_write(self.op, array)
         if not (selected.engine.inline or self.op.dynamic):
-            self.site = user_line()
             self._check_out(self._infer())
 
     def _check_out(self, results: Sequence[Spec | Tensor]) -> None:
@@ -189,26 +197,20 @@ class Issue:
         if error is not None:
             raise located(error, self.op, self.args, self.attrs, self.site)
 
-    def _before_write(self) -> None:
-        site = user_line()
-        for array in self.written:
-            array.prepare_write(site)
-
     def issue(self) -> Any:
         """Run the call now, or queue it with the shapes of its results known."""
         engine = selected.engine
         if engine.inline or self.op.dynamic or self._now(engine):
             for array in self.needed if engine.inline or self.op.dynamic else ():
                 settle(array)
-            self.site = user_line()
-            results = engine.run(self._compute, (self.op.title, self.site))
+            results = engine.run(self._compute, self.op.title)
             outputs = self.out or [self.cls(None, self.ctx) for _ in results]
             self._link(outputs)
             self._store(outputs, results)
             for array in self.replaced:
                 array.error = None
             return self._returned(outputs)
-        self.site = user_line()
+        label = (self.op.title, self.site)
         outputs = self.out or [self.cls(None, self.ctx, spec) for spec in self._infer()]
         self._link(outputs)
 
@@ -224,7 +226,6 @@ class Issue:
         reads += [var for var in writes if id(var) not in pure]
         new = outputs if not self.out else []
         written = [*writes, *new]
-        label = (self.op.title, self.site)
         source = self.arrays[0]._ctx if self.arrays else self.ctx
         engine.push(
             task,
@@ -244,12 +245,16 @@ class Issue:
         if engine.small < 0 or (self.recorded and engine.ordered):
             return False
         touched = (*self.arrays, *self.written)
-        if not all(array.settled() for array in touched):
+        if not free(touched, self.written):
             return False
-        if any(array.root.readers for array in self.written):
-            return False
-        specs = [array.spec for array in touched] or self._infer()
-        return all(math.prod(spec.shape) <= engine.small for spec in specs)
+        if self.op.effort is None:
+            specs = [array.spec for array in touched] or self._infer()
+            sizes = [math.prod(spec.shape) for spec in specs]
+            self.work = sum(sizes)
+            return max(sizes, default=0) <= engine.small
+        self.values = [value_argument(arg, self.graph) for arg in self.args]
+        self.work = self.op.effort(*self.values)
+        return self.work <= engine.small << self.op.reach
 
     def _returned(self, outputs: list[Handle]) -> Any:
         if state.capture is not None:
@@ -277,12 +282,10 @@ class Issue:
             given["generator"] = random.generator(self.key, self.ctx.device)
         for array in self.replaced:
             array.renew()
-        values = [value_argument(arg, self.graph) for arg in self.args]
+        values = self.values or [value_argument(arg, self.graph) for arg in self.args]
         try:
-            if self.op.check is not None:
-                self.op.check(*values, **self.attrs)
             with torch.set_grad_enabled(self.recorded):
-                result = self.op.fn(*values, **self.attrs, **given)
+                result = self.op.run(*values, **self.attrs, **given)
         except Exception as error:
             raise located(error, self.op, self.args, self.attrs, self.site) from error
         if result is None:
@@ -299,7 +302,7 @@ class Issue:
             )
             inputs = [(weakref.ref(a.root), a.root.version) for a in self.arrays]
             for output in outputs:
-                output._node = Node(parents, inputs)
+                output._node = Node(parents, inputs, self.work)
         if self.op.view == "lazy copy" and outputs and not self.out:
             outputs[0].share_with(self.arrays[0])
 
@@ -340,6 +343,9 @@ def settle(array: Handle) -> None:
         selected.engine.wait_for_var(array)
 
 
+_BRIEF = 4  # so much longer than a small operator may other work be that is done at once: a shift
+
+
 def push(
     fn: Callable[[], None],
     reads: Sequence[Handle],
@@ -348,11 +354,22 @@ def push(
     name: str,
     *,
     priority: int = 0,
+    work: float = math.inf,
+    site: str = "",
 ) -> None:
-    """Queue work that is no operator, such as a backward pass, over arrays."""
+    """Queue work that is no operator, such as a backward pass, over arrays.
+
+    It is done at once where that is possible, if it takes at most some nanoseconds; `work` is an
+    estimate of them.
+    """
     if state.capture is not None:
         state.capture.refuse(f"{name} is more than an operator")
-    push_quietly(fn, reads, writes, ctx, name, priority)
+    engine = selected.engine
+    brief = not engine.ordered and 0 <= work <= engine.small << _BRIEF
+    if brief and not engine.inline and free(reads, writes):
+        engine.run(fn, name, site)
+    else:
+        push_quietly(fn, reads, writes, ctx, name, priority, site=site)
 
 
 def push_quietly(
@@ -363,6 +380,7 @@ def push_quietly(
     name: str,
     priority: int = 0,
     size: int = 0,
+    site: str = "",
 ) -> None:
     """Queue work that a capture knows of; its new results take `size` bytes."""
     selected.engine.push(
@@ -372,5 +390,5 @@ def push_quietly(
         ctx,
         priority=priority,
         size=size,
-        label=(name, user_line()),
+        label=(name, site or user_line()),
     )

@@ -1,5 +1,6 @@
 """Handle: an array as the front end holds it, before and after its tensor exists."""
 
+import math
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -20,14 +21,22 @@ _MANY = 64  # so many arrays that share storage are listed before dead ones are 
 _LAYOUT = threading.Lock()  # is held while a view is found, which may change its base's storage
 
 
+def free(reads: "Sequence[Handle]", writes: "Sequence[Handle]") -> bool:
+    """Say whether work on these arrays can be done now: nothing in them is unfinished."""
+    if any(array.root.readers for array in writes):
+        return False
+    return all(array.settled() for array in (*reads, *writes))
+
+
 class Node:
     """The place of one recorded array in the graph of recorded calls: known before any tensor is.
 
     `parents` are the nodes that it was computed from. `inputs` are the arrays that the call read,
-    with their versions then, so that a later write can be named. A `spent` node is a constant.
+    with their versions then, so that a later write can be named. `work` is about how many
+    nanoseconds the call took a core. A `spent` node is a constant.
     """
 
-    __slots__ = ("__weakref__", "inputs", "parents", "spent")
+    __slots__ = ("__weakref__", "inputs", "parents", "spent", "work")
 
     grad: "Handle | None" = None  # results have none, leaves may
 
@@ -35,9 +44,11 @@ class Node:
         self,
         parents: "tuple[Node, ...]" = (),
         inputs: "Sequence[tuple[weakref.ref[Handle], int]]" = (),
+        work: float = math.inf,
     ) -> None:
         self.parents = parents
         self.inputs = inputs
+        self.work = work
         self.spent = False
 
 
@@ -47,7 +58,7 @@ class Leaf(Node):
     __slots__ = ("active", "cast", "early", "fresh", "grad", "req", "tensor")
 
     def __init__(self, tensor: Tensor | None, grad: "Handle | None", req: str) -> None:
-        super().__init__()
+        super().__init__(work=0)
         self.tensor = tensor
         self.grad = grad
         self.req = req

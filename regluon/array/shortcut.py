@@ -33,6 +33,7 @@ def computed(
     parents: list[Any] = []
     home: Context | None = None
     bounded = limit < sys.maxsize
+    work = 0
     for arg in args:
         if isinstance(arg, Handle):
             live = recording and (node := arg._node) is not None and not node.spent
@@ -46,6 +47,7 @@ def computed(
                 value = arg.graph_ready(limit) if live else arg.ready(limit)
                 if value is None:
                     return None
+            work += value.numel() if bounded else 0
             if live:
                 parents.append(node)
             values.append(value)
@@ -57,25 +59,40 @@ def computed(
             values.append(arg)
         else:
             return None
-    long = bounded and op.effort is not None and op.effort(*values) > limit
-    if long or home is None or (parents and not (op.smooth and torch.is_grad_enabled())):
+    if bounded and op.effort is not None and (work := op.effort(*values)) > limit:
+        return None
+    if home is None or (parents and not (torch.is_grad_enabled() and _smooth(op, args))):
         return None
     try:
-        result = op.fn(*values, **attrs) if attrs else op.fn(*values)
+        result = op.run(*values, **attrs) if attrs else op.run(*values)
     except Exception as error:
         raise located(error, op, args, attrs, user_line()) from error
-    if not parents and type(result) is Tensor:
-        return cls(result, home)
-    outputs = _outputs(result, args, cls, home, tuple(parents))
-    return outputs if len(outputs) > 1 or op.listed else outputs[0]
+    plain = not parents and type(result) is Tensor
+    return cls(result, home) if plain else _outputs(result, op, args, cls, home, parents, work)
+
+
+def _smooth(op: Op, args: Sequence[Any]) -> bool:
+    """Say whether every array that is in the graph has a gradient in this operator."""
+    if op.smooth or op.variadic:
+        return op.smooth
+    return not any(
+        isinstance(arg, Handle) and arg.recorded() and name not in op.differentiable
+        for name, arg in zip(op.arrays, args, strict=False)
+    )
 
 
 def _outputs(
-    result: Any, args: Sequence[Any], cls: type[H], ctx: Context, parents: tuple[Node, ...]
-) -> list[H]:
+    result: Any,
+    op: Op,
+    args: Sequence[Any],
+    cls: type[H],
+    ctx: Context,
+    parents: Sequence[Node],
+    work: int,
+) -> H | list[H]:
     """Return results as arrays, in the graph if they have parents there.
 
-    The versions of the arrays that were read are noted then.
+    The versions of the arrays that were read are noted then, and the work it was.
     """
     inputs = []
     for arg in args if parents else ():
@@ -87,6 +104,6 @@ def _outputs(
         output = cls(None if parents else tensor, ctx)
         if parents:
             output._graph = tensor
-            output._node = Node(parents, inputs)
+            output._node = Node(tuple(parents), inputs, work)
         outputs.append(output)
-    return outputs
+    return outputs if len(outputs) > 1 or op.listed else outputs[0]

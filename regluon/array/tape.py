@@ -163,7 +163,8 @@ def _queue_backward(
     if not selected.engine.inline:
         reads += _live_inputs(nodes)
         reads += [leaf.grad for leaf in leaves if leaf.grad is not None and leaf.req == "add"]
-    push(task, reads, grads, heads[0]._ctx, "backward")
+    work = sum(node.work for node in nodes)
+    push(task, reads, grads, heads[0]._ctx, "backward", work=work, site=site)
     if not retain_graph:
         _spend(nodes)
 
@@ -228,7 +229,8 @@ def grad(
             _leave(heads)
 
     reads = [*heads, *_given(head_grads), *variables, *_live_inputs(nodes)]
-    push(task, reads, results, heads[0]._ctx, "grad")
+    work = sum(node.work for node in nodes)
+    push(task, reads, results, heads[0]._ctx, "grad", work=work, site=site)
     if not retain_graph:
         _spend(nodes)
     return results

@@ -160,11 +160,12 @@ class Engine(ABC):
         self.observer = observer
         self.direct = self.small if observer is None else -1
 
-    def run(self, fn: Callable[[], T], label: tuple[str, str]) -> T:
+    def run(self, fn: Callable[[], T], name: str, site: str = "") -> T:
         """Run part of the front end's work on the caller's thread, seen by the observer."""
         observer = self.observer
         if observer is None:
             return fn()
+        label = name, site or user_line()
         begin = time.perf_counter()
         try:
             return fn()
@@ -214,7 +215,7 @@ class NaiveEngine(Engine):
         error = first_error(reads, restores)
         if error is not None:
             raise error
-        self.run(fn, label)
+        self.run(fn, *label)
         for var in writes:
             var.error = None
 

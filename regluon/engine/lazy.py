@@ -180,7 +180,7 @@ class LazyEngine(Engine):
         if error is None:
             self._running.append(task)
             try:
-                self.run(fn, task.label)
+                self.run(fn, *task.label)
             except Exception as raised:  # it belongs to whoever reads the outputs
                 error = raised
                 free_frames(raised)

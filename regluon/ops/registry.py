@@ -57,11 +57,12 @@ class Op:
     check: Callable[..., None] | None  # value checks made on the device before the kernel
     doc: str
     instead: tuple[str, Any, str] | None = None  # attribute, value, and who takes over
-    effort: Callable[..., int] | None = None  # multiplications, from the array arguments
+    effort: Callable[..., int] | None = None  # nanoseconds of a core, from the array arguments
+    run: Callable[..., Any] = field(init=False)  # the function behind its check
     optional: frozenset[str] = field(init=False)  # the array parameters that may be None
     title: str = field(init=False)  # what messages and the profiler call it
     plain: bool = field(init=False)  # a call needs nothing but arrays and attributes
-    smooth: bool = field(init=False)  # and gradients may flow through all of the arrays
+    smooth: bool = field(init=False)  # gradients may flow through all of the arrays
     reach: int = field(init=False)  # so much larger may arrays be if the effort is known: a shift
     listed: bool = field(init=False)  # a single result is a list, too: never so in MXNet's nd
 
@@ -73,11 +74,17 @@ class Op:
         optional = frozenset(name for name, kind in kinds.items() if "None" in kind)
         object.__setattr__(self, "optional", optional)
         special = self.mutates or self.view or self.random or self.training or self.creates
-        object.__setattr__(self, "plain", not (special or self.dynamic or self.check))
-        object.__setattr__(self, "smooth", self.plain and self.differentiable == self.arrays)
+        object.__setattr__(self, "plain", not (special or self.dynamic))
+        object.__setattr__(self, "smooth", self.differentiable == self.arrays)
         classic = not {"nd", "nd.contrib"}.isdisjoint(self.names)
         object.__setattr__(self, "reach", 0 if self.effort is None else 3)
+        object.__setattr__(self, "run", self.fn if self.check is None else self._checked)
         object.__setattr__(self, "listed", callable(self.outputs) and not classic)
+
+    def _checked(self, *values: Any, **attrs: Any) -> Any:
+        assert self.check is not None
+        self.check(*values, **attrs)
+        return self.fn(*values, **attrs)
 
     def __repr__(self) -> str:
         return f"<operator {self.name}>"
@@ -117,8 +124,8 @@ def register(
     that the result may share storage with the first array: as a "lazy copy", which the door copies
     before either is written, or to "write through". `instead` names an operator with the same
     parameters that public functions call if an attribute has a value: one that needs more of the
-    door, such as random numbers, without which all other calls are shorter. `effort` counts the
-    multiplications of a call, where the size of the arrays does not tell.
+    door, such as random numbers, without which all other calls are shorter. `effort` estimates the
+    nanoseconds that a call takes a core, where the size of the arrays does not tell.
     """
 
     def record(fn: F) -> F:

@@ -48,12 +48,15 @@ def held_lazy() -> Iterator[Engine]:
 def held_threaded() -> Iterator[Engine]:
     """Give an engine that computes nothing, since its only core is taken, nor may be waited for."""
     engine, go = ThreadedEngine(cores=1), threading.Event()
+    engine.small = engine.direct = -1  # nothing is short enough for the caller's thread
     engine.push(go.wait, (), (), mx.cpu())
-    with Patch.context() as patch:
-        for name in ("_await", "_drain"):
-            forbid(patch, engine, name, lambda *args: True)
-        yield engine
-    go.set()
+    try:
+        with Patch.context() as patch:
+            for name in ("_await", "_drain"):
+                forbid(patch, engine, name, lambda *args: True)
+            yield engine
+    finally:
+        go.set()
 
 
 @contextmanager
