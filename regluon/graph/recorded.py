@@ -121,7 +121,8 @@ class Traced:
             inputs = [trial[place] for place in replayed.needed]
             inputs += [results[place] for place in replayed.reused]
             again = replayed.backward(inputs, rest, seeds)
-        return execution._equal([*results, *again], [*self.results, *found], trial, self.given)
+        pairs = ([*results, *again], [*self.results, *found])
+        return execution._equal(*pairs, trial, self.given, len(results))
 
 
 class Replayed:

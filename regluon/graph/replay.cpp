@@ -578,6 +578,14 @@ Tensor winograd_weight(const Tensor& weight) {
   return result;
 }
 
+// The same with a weight (out, in, 3, 3) as it is; `turned` makes of the gradient of the results
+// that of the image.
+Tensor winograd_convolution(
+    const Tensor& image, const Tensor& weight, const std::optional<Tensor>& bias, bool turned) {
+  const Tensor filters = turned ? weight.flip({2, 3}).transpose(0, 1) : weight;
+  return winograd(image, winograd_weight(filters), bias, std::nullopt, false);
+}
+
 void register_operators() {
   if (c10::Dispatcher::singleton().findSchema({"regluon::linear_row", ""})) return;
   static torch::Library library(
@@ -588,6 +596,11 @@ void register_operators() {
   library.def(
       "winograd(Tensor x, Tensor weight, Tensor? bias, Tensor? other, bool relu) -> Tensor");
   library.impl("winograd", torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, winograd));
+  library.def(
+      "winograd_convolution(Tensor x, Tensor weight, Tensor? bias, bool turned) -> Tensor");
+  library.impl(
+      "winograd_convolution",
+      torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, winograd_convolution));
   library.def("winograd_weight(Tensor weight) -> Tensor");
   library.impl(
       "winograd_weight",

@@ -5,8 +5,8 @@ from torch import nn
 from regluon.graph import passes
 from regluon.graph.passes.folding import hoisted
 from regluon.graph.passes.shapes import inferred
-from regluon.graph.passes.winograd import with_tiles
-from tests.graph.programs import assert_close, count, inference, run
+from regluon.graph.passes.winograd import with_tiles, with_tiles_trained
+from tests.graph.programs import assert_close, count, inference, run, training
 
 
 pytestmark = pytest.mark.usefixtures("library")
@@ -21,7 +21,7 @@ class Residual(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x):
-        return self.activation(self.second(torch.relu(self.first(x))) + x)
+        return self.activation(self.second(self.activation(self.first(x))) + x)
 
 
 def fused(graph):
@@ -94,3 +94,24 @@ def test_nan_stays():
     found = run(with_tiles(fused(graph), able=True), *tensors)[0]
     assert found[0, :, 4:7, 4:7].isnan().all()
     assert found[0, :, 8:, 8:].isfinite().all()
+
+
+@pytest.mark.parametrize("channels", [64, 128])
+def test_the_convolutions_of_training_and_the_gradients_of_their_images(channels):
+    x = torch.randn(2, channels, 33, 34, generator=torch.Generator().manual_seed(1))
+    module = Residual(channels, torch.sigmoid).to(memory_format=torch.channels_last)
+    graph, tensors = training(module, x.to(memory_format=torch.channels_last))
+    result = with_tiles_trained(graph, able=True)
+    assert count(result, "regluon.winograd_convolution") == 3  # no gradient is asked for of x
+    assert count(result, "aten.convolution_backward") == 2
+    assert_close(result, graph, tensors, 1e-4)
+    assert_close(passes.training(graph), graph, tensors, 1e-4)
+    inferred(result)
+
+
+def test_training_with_few_pixels_or_another_layout_stays():
+    for size, form in ((7, torch.channels_last), (40, torch.contiguous_format)):
+        module = Residual(64).to(memory_format=form)
+        x = torch.ones(1, 64, size, size).contiguous(memory_format=form)
+        graph, _ = training(module, x)
+        assert count(with_tiles_trained(graph, able=True), "regluon.winograd_convolution") == 0

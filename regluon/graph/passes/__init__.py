@@ -14,7 +14,7 @@ from regluon.graph.passes.layout import channels_last
 from regluon.graph.passes.linear import with_linears, with_products
 from regluon.graph.passes.memory import in_place
 from regluon.graph.passes.repeats import without_repeats
-from regluon.graph.passes.winograd import with_tiles
+from regluon.graph.passes.winograd import with_tiles, with_tiles_trained
 
 
 _Passes = tuple[tuple[str, Callable[[Graph], Graph]], ...]
@@ -44,6 +44,7 @@ INFERENCE: _Passes = (
 # costs as much as it gains. Gluon's convolutions ask for the order that suits them themselves.
 TRAINING: _Passes = (
     *_CLEANED,
+    ("winograd", with_tiles_trained),
     ("linear", with_products),
     ("dead", without_dead),
     ("memory", in_place),

@@ -10,9 +10,12 @@ import torch
 from regluon.graph.node import Graph, Node, Value
 from regluon.graph.passes.folding import settled
 from regluon.graph.passes.fusion import _POINTWISE
+from regluon.graph.passes.layout import ordered_strides
 
 
+_aten = torch.ops.aten
 _TILES = 32  # of 2 x 2 results, from which on the larger weights are worth reading
+_MANY_TILES, _FEW_WEIGHTS = 512, 1 << 16  # in training, where weights are brought into form anew
 _PANEL, _LANES = 64, 16  # what the channels of results and of images are multiples of
 
 
@@ -52,6 +55,51 @@ def with_tiles(graph: Graph, able: bool | None = None) -> Graph:
     return graph.with_nodes(nodes)
 
 
+def with_tiles_trained(graph: Graph, able: bool | None = None) -> Graph:
+    """Do the same in training, where the weights change with every call, and with the gradients.
+
+    Only what is channels-last already takes part, and where there are many pixels for each weight.
+    """
+    packet = getattr(torch.ops.regluon, "winograd_convolution", None)
+    if packet is None or not (_wide() if able is None else able):
+        return graph
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.target is _aten.convolution.default and _is_trained(node, *node.args[:2]):
+            args = (*node.args[:3], False)
+            nodes.append(replace(node, target=packet.default, args=args))
+        elif (
+            node.target is _aten.convolution_backward.default
+            and node.args[10][0]
+            and _is_trained(node, node.args[0], node.args[2], turned=True)
+        ):
+            args = (node.args[0], node.args[2], None, True)
+            first = node.outputs[:1]
+            nodes.append(Node(packet.default, args, {}, first, node.site))
+            if any(node.args[10][1:]):
+                args = (*node.args[:10], [False, *node.args[10][1:]])
+                nodes.append(replace(node, args=args, outputs=(None, *node.outputs[1:])))
+        else:
+            nodes.append(node)
+    return graph.with_nodes(nodes)
+
+
+def _is_trained(node: Node, image: Value, weight: Value, turned: bool = False) -> bool:
+    """Whether a convolution, or the gradient of its image, is made by tiles in training."""
+    start = 4 if turned else 3
+    window = [list(part) for part in node.args[start : start + 3]]
+    if window != [[1, 1]] * 3 or node.args[start + 3] or node.args[start + 5] != 1:
+        return False
+    for value in (image, node.outputs[0]):
+        meta = None if value is None else value.meta
+        if meta is None or meta.device.type != "cpu":
+            return False
+        if meta.stride != ordered_strides(meta.shape, torch.channels_last):
+            return False
+    few = math.prod(weight.meta.shape[:2]) <= _FEW_WEIGHTS if weight.meta else False
+    return few and _fits(image, weight, _MANY_TILES, turned)
+
+
 @cache
 def _wide() -> bool:
     return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
@@ -74,10 +122,12 @@ def _parts(node: Node) -> tuple[Any, ...] | None:
     return image, weight, bias, other, activation == "relu"
 
 
-def _fits(image: Value, weight: Value) -> bool:
+def _fits(image: Value, weight: Value, least: int = _TILES, turned: bool = False) -> bool:
     meta, shape = image.meta, weight.meta and weight.meta.shape
-    if meta is None or shape is None or meta.dtype is not torch.float32:
+    if meta is None or shape is None or weight.meta is None or shape[2:] != (3, 3):
         return False
     tiles = meta.shape[0] * math.prod((size + 1) // 2 for size in meta.shape[2:])
-    channels = shape[0] % _PANEL == 0 and shape[1] % _LANES == 0 and shape[1] >= 2 * _LANES
-    return shape[2:] == (3, 3) and channels and tiles >= _TILES
+    out, size = shape[1::-1] if turned else shape[:2]
+    channels = out % _PANEL == 0 and size % _LANES == 0 and size >= 2 * _LANES
+    alike = meta.dtype is weight.meta.dtype is torch.float32
+    return alike and channels and tiles >= least
