@@ -48,11 +48,12 @@ test: setup
 
 # The tests run whole under the default, ThreadedEngine. LazyEngine gets a tenth of the operators'
 # samples, NaiveEngine what touches arrays most; what chooses its engines itself has nothing to add.
-# `make check-all` runs all of it under each.
+# `make check-all` runs all of it under each, but for what is marked `once` and these files.
+OWN := --ignore tests/engine --ignore tests/programs --ignore tests/test_profiler.py \
+	--ignore tests/test_layout.py
+
 test-lazy: setup
-	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) --share 10 \
-		--ignore tests/engine --ignore tests/programs --ignore tests/test_profiler.py \
-		--ignore tests/test_layout.py
+	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) --share 10 -m "not slow and not once" $(OWN)
 
 test-naive: setup
 	MXNET_ENGINE_TYPE=NaiveEngine $(PYTEST) tests/array tests/kvstore tests/optimizer \
@@ -85,8 +86,8 @@ check: lint types stubs test test-lazy test-naive examples
 
 check-all: lint types stubs examples
 	$(PYTEST) -m ""
-	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) -m ""
-	MXNET_ENGINE_TYPE=NaiveEngine $(PYTEST) -m ""
+	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) -m "not once" $(OWN)
+	MXNET_ENGINE_TYPE=NaiveEngine $(PYTEST) -m "not once" $(OWN)
 	$(BIN)/regluon demo --full
 
 clean:

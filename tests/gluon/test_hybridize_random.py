@@ -13,6 +13,7 @@ from tests.gluon.hybridized import bits, leaves, pair, values
 from tests.gluon.random_blocks import COLUMNS, ROWS, RandomBlock, buffers
 
 
+pytestmark = pytest.mark.once  # every third block is on another engine
 ENGINES = ["NaiveEngine", "LazyEngine", "ThreadedEngine"]
 LOST = "an array that no longer exists"
 MODES = ["recorded", "recorded", "recorded", "plain", "plain", "training", "plain", "recorded"]

@@ -1,5 +1,8 @@
 """The networks of the zoo, hybridized: the same bits without passes, the same to rounding with."""
 
+import copy
+import gc
+
 import numpy as onp
 import pytest
 
@@ -8,19 +11,35 @@ from regluon.gluon.model_zoo import vision
 
 
 def networks(*quick: str):
-    """All networks of the zoo, of which a few are tested before every commit."""
+    """All networks of the zoo, of which a few are tested before every commit and on all engines."""
+    marks = (pytest.mark.slow, pytest.mark.once, pytest.mark.timeout(300))
     return [
-        pytest.param(name, marks=() if name in quick else pytest.mark.slow)
-        for name in vision.model_names()
+        pytest.param(name, marks=() if name in quick else marks) for name in vision.model_names()
     ]
 
 
-def network(name: str, dtype: str = "float32"):
+@pytest.fixture(autouse=True)
+def memory():
+    """Five of the largest networks take 5 GB: they go before the next ones come."""
+    yield
+    mx.nd.waitall()
+    gc.collect()
+
+
+def network(name: str):
     mx.random.seed(1)
     net = vision.get_model(name, classes=10)
     net.initialize(mx.init.Xavier())
     net(picture(0))
+    return net
+
+
+def copied(net, dtype: str = "float32", **options: bool):
+    """A copy of a network in another precision, hybridized if there are options."""
+    net = copy.deepcopy(net)
     net.cast(dtype)
+    if options:
+        net.hybridize(**options)
     return net
 
 
@@ -58,24 +77,17 @@ def error(found, reference):
 
 
 @pytest.mark.parametrize("name", networks("resnet18_v1", "efficientnet_lite0"))
-def test_without_passes_every_bit_is_the_eager_one(name):
-    eager, fast = network(name), network(name)
-    fast.hybridize(passes=False)
-    for call in range(4):
-        one, other = trained(eager, call), trained(fast, call)
-        assert all(onp.array_equal(a, b) for a, b in compared(one, other))
-    assert fast._eager is None
-    assert len([e for e in fast._cache.entries.values() if e.compiled]) == 2
-
-
-@pytest.mark.parametrize("name", networks("resnet18_v1"))
-def test_with_passes_the_difference_is_rounding(name):
-    exact, exactly = network(name, "float64"), network(name, "float64")
-    exactly.hybridize()
-    eager, fast = network(name), network(name)
-    fast.hybridize()
+def test_without_passes_every_bit_is_the_eager_one_and_with_passes_the_difference_is_rounding(name):
+    eager = network(name)
+    exact = copied(eager, "float64")
+    fast, same = copied(eager, passes=True), copied(eager, passes=False)
+    exactly = copied(eager, "float64", passes=True)
     for call in range(4):
         reference = trained(exact, call, "float64")
         assert error(trained(exactly, call, "float64"), reference) < 1e-10
-        allowed = error(trained(eager, call), reference)
-        assert error(trained(fast, call), reference) <= 2 * allowed + 1e-6
+        one = trained(eager, call)
+        assert all(onp.array_equal(a, b) for a, b in compared(one, trained(same, call)))
+        assert error(trained(fast, call), reference) <= 2 * error(one, reference) + 1e-6
+    for net in (same, fast, exactly):
+        assert net._eager is None
+        assert len([e for e in net._cache.entries.values() if e.compiled]) == 2

@@ -58,6 +58,7 @@ def test_epochs_differ_and_seeds_repeat_them(kind, workers):
 
 
 @pytest.mark.slow  # starts four interpreters
+@pytest.mark.once
 @pytest.mark.timeout(300)
 def test_transforms_reach_processes_that_start_afresh():
     first, second = two_epochs(np.asarray, 2, 0, "spawn")
