@@ -58,7 +58,6 @@ class Op:
     doc: str
     instead: tuple[str, Any, str] | None = None  # attribute, value, and who takes over
     effort: Callable[..., int] | None = None  # nanoseconds of a core, from the array arguments
-    run: Callable[..., Any] = field(init=False)  # the function behind its check
     optional: frozenset[str] = field(init=False)  # the array parameters that may be None
     title: str = field(init=False)  # what messages and the profiler call it
     plain: bool = field(init=False)  # a call needs nothing but arrays and attributes
@@ -78,8 +77,12 @@ class Op:
         object.__setattr__(self, "smooth", self.differentiable == self.arrays)
         classic = not {"nd", "nd.contrib"}.isdisjoint(self.names)
         object.__setattr__(self, "reach", 0 if self.effort is None else 3)
-        object.__setattr__(self, "run", self.fn if self.check is None else self._checked)
         object.__setattr__(self, "listed", callable(self.outputs) and not classic)
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        """The function behind its check."""
+        return self.fn if self.check is None else self._checked
 
     def _checked(self, *values: Any, **attrs: Any) -> Any:
         assert self.check is not None
