@@ -15,25 +15,26 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _openmp() -> Callable[[int], object] | None:
-    """Find `omp_set_num_threads` in the OpenMP library that torch itself uses.
-
-    `torch.set_num_threads` also changes the number for all threads that start later, and MKL's
-    for the whole process; OpenMP's function concerns the calling thread only, and MKL and oneDNN
-    ask OpenMP.
-    """
+def _found(name: str, *patterns: str) -> Callable[[int], object] | None:
+    """Find a function in the libraries that torch itself uses."""
     folder = Path(torch.__file__).parent / "lib"
-    for pattern in ("libgomp*.so*", "libiomp5*.so", "libomp*.dylib"):
+    for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
             try:
-                found: Callable[[int], object] = ctypes.CDLL(str(path)).omp_set_num_threads
+                found: Callable[[int], object] = getattr(ctypes.CDLL(str(path)), name)
             except (OSError, AttributeError):
                 continue
             return found
     return None
 
 
-_set = _openmp() or torch.set_num_threads
+# `torch.set_num_threads` also changes the number for all threads that start later, and MKL's for
+# the whole process. These two concern the calling thread only; oneDNN asks OpenMP.
+_set = (
+    _found("omp_set_num_threads", "libgomp*.so*", "libiomp5*.so", "libomp*.dylib")
+    or torch.set_num_threads
+)
+_set_mkl = _found("MKL_Set_Num_Threads_Local", "libtorch_cpu.so", "libmkl_rt.so*")
 
 
 def given() -> int:
@@ -47,6 +48,8 @@ def given() -> int:
 def use(count: int) -> None:
     """Let kernels called from this thread run on `count` threads."""
     _set(count)
+    if _set_mkl is not None:
+        _set_mkl(count)
 
 
 def memory() -> int:
