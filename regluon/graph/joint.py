@@ -9,7 +9,7 @@ from regluon.graph import passes
 from regluon.graph.execution import Execution
 from regluon.graph.memory import apart
 from regluon.graph.program import Program
-from regluon.graph.recorded import gradients
+from regluon.graph.recorded import attempts, gradients
 from regluon.graph.trace import ValueRead
 
 
@@ -74,9 +74,12 @@ class Joint:
         execution.flags = [result.requires_grad for result in results]
         results = [result.detach() for result in results]
         execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
-        program = Program(passes.training(graph, exact=execution.plan.exact))
-        trial = [tensor.detach() for tensor in execution._trial(tensors, before)]
-        again = program.run(*trial, *execution.generators(tensors, keys))
-        if execution._equal(again, (*results, *found), trial, tensors, len(results)):
-            self.program = program
+        for exact in attempts(execution.plan.exact):
+            program = Program(passes.training(graph, exact=exact))
+            state = {place: tensor.clone() for place, tensor in before.items()}
+            trial = [tensor.detach() for tensor in execution._trial(tensors, state)]
+            again = program.run(*trial, *execution.generators(tensors, keys))
+            if execution._equal(again, (*results, *found), trial, tensors, len(results), exact):
+                self.program = program
+                break
         return results, found
