@@ -43,19 +43,21 @@ def part(array: H, key: Any) -> H | None:
     if data is None:
         return None
     kind = type(key)
+    if kind is int:
+        return _row(array, data, key)
     run = True
     if kind is tuple:
         if not (key and data.is_contiguous() and _BASIC.issuperset(map(type, key))):
             return None
         run = False
-    elif kind is not int and (kind is not slice or not _forward(key)):
+    elif kind is not slice or not _forward(key):
         return _chosen(array, data, key, limit) if isinstance(key, Handle) else None
     try:
         piece = data[key]
     except (IndexError, TypeError, ValueError):
         return None
-    if not piece.dim() and not (state.np_shape or isinstance(array, CLASSES["np"])):
-        return None if outer is not None else _element(array, data, key)
+    if not piece.dim() and _gets_axis(array):
+        return None if outer is not None else _element(array, key)
     if run or piece.is_contiguous():
         result = type(array)(None, array._ctx)
         result._view = _again(outer, key) if outer else View(array, lambda t: t[key], data, piece)
@@ -65,8 +67,26 @@ def part(array: H, key: Any) -> H | None:
     return result
 
 
-def _element(array: H, data: Tensor, key: Any) -> H:
-    """Return a single element, which has one axis in nd."""
+def _row(array: H, data: Tensor, key: int) -> H | None:
+    """Return one row as a view, which is found when it is used."""
+    shape = data.shape
+    if not shape or not -shape[0] <= key < shape[0]:
+        return None
+    outer = array._view
+    if len(shape) == 1 and _gets_axis(array):
+        return None if outer is not None else _element(array, key)
+    result = type(array)(None, array._ctx)
+    result._view = _again(outer, key) if outer else View(array, lambda t: t[key])
+    return result
+
+
+def _gets_axis(array: Handle) -> bool:
+    """Say whether a single element of the array has an axis."""
+    return not (state.np_shape or isinstance(array, CLASSES["np"]))
+
+
+def _element(array: H, key: Any) -> H:
+    """Return a single element with one axis."""
     result = type(array)(None, array._ctx)
     result._view = View(array, lambda t: t[key].view(1))
     return result
