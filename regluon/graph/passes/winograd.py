@@ -9,7 +9,7 @@ import torch
 
 from regluon.graph.node import Graph, Node, Value
 from regluon.graph.passes.folding import settled
-from regluon.graph.passes.fusion import _POINTWISE
+from regluon.graph.passes.fusion import POINTWISE
 from regluon.graph.passes.layout import ordered_strides
 
 
@@ -27,7 +27,7 @@ def with_tiles(graph: Graph, able: bool | None = None) -> Graph:
     The weights are brought into their form by nodes that depend on fixed values alone.
     """
     ours = torch.ops.regluon
-    if not _POINTWISE or not hasattr(ours, "winograd") or not (_wide() if able is None else able):
+    if not POINTWISE or not hasattr(ours, "winograd") or not (_wide() if able is None else able):
         return graph
     fixed = settled(graph)
     sources = {
@@ -107,10 +107,10 @@ def _wide() -> bool:
 
 def _parts(node: Node) -> tuple[Any, ...] | None:
     """Return image, packed weight, bias, what is added and whether ReLU follows, if that is all."""
-    if node.target not in _POINTWISE:
+    if node.target not in POINTWISE:
         return None
     args = list(node.args)
-    other = args.pop(1) if node.target is _POINTWISE[1] else None
+    other = args.pop(1) if node.target is POINTWISE[1] else None
     image, weight, bias, *window = args[:7]
     if window != [[1, 1], [1, 1], [1, 1], 1]:
         return None
