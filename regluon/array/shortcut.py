@@ -63,8 +63,9 @@ def computed(
         return None
     if home is None or (parents and not (torch.is_grad_enabled() and _smooth(op, args))):
         return None
+    run = op.fn if op.check is None else op.run
     try:
-        result = op.run(*values, **attrs) if attrs else op.run(*values)
+        result = run(*values, **attrs) if attrs else run(*values)
     except Exception as error:
         raise located(error, op, args, attrs, user_line()) from error
     plain = not parents and type(result) is Tensor

@@ -166,7 +166,8 @@ class F1(EvalMetric):
             true, guess = truth == 1, pred.value().argmax(1) == 1
             counts._data = torch.stack([(true & guess).sum(), guess.sum(), true.sum()]).double()
 
-        push(task, [label, pred], [counts], pred.context, f"metric {self.name}")
+        name = f"metric {self.name}"
+        push(task, [label, pred], [counts], pred.context, name, work=label.size + pred.size)
         return counts
 
     def _settle(self) -> None:

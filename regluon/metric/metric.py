@@ -140,7 +140,8 @@ class EvalMetric:
                 for index, part in enumerate(measure()):
                     target[index] += part
 
-        push(task, [*arrays, total], [total], ctx, f"metric {self.name}")
+        work = sum(array.size for array in arrays)
+        push(task, [*arrays, total], [total], ctx, f"metric {self.name}", work=work)
 
     def _settle(self) -> None:
         """Wait for the running sums and move them into the statistics."""

@@ -97,7 +97,7 @@ class TorchBlock(HybridBlock):
         for param in (*self._weights.values(), *self._buffers.values()):
             param.check_adopted()
         # Nothing that is queued may use the buffers later than the module, which runs now.
-        push(_nothing, buffers, buffers, ctx, "TorchBlock")
+        push(_nothing, buffers, buffers, ctx, "TorchBlock", work=0)
         kinds = (arrays, weights or None, buffers or None)
         outputs = invoke(call.operator(), kinds, {}, type(arrays[0]))
         return call.rebuilt(outputs)
