@@ -22,7 +22,7 @@ from regluon.graph.execution import Execution, Plan
 from regluon.graph.node import values_in
 
 
-SHORT = 100e-6  # seconds: a program that takes no longer runs on the caller's thread
+SHORT = 250e-6  # seconds: a program that takes no longer runs on the caller's thread
 
 
 class Compiled:

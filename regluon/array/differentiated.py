@@ -70,7 +70,7 @@ class Differentiated:
 
         grads = [grad for _, _, grad in leaves]
         touched = [*arrays, *(grad for _, leaf, grad in leaves if leaf.req == "add")]
-        if engine.inline or compiled.now(touched, self.seconds, grads):
+        if engine.inline or compiled.now(touched, self.seconds / 2, grads):
             for array in touched if engine.inline else ():
                 engine.wait_for_var(array.root)
             engine.run(task, compiled.title, site)

@@ -1,19 +1,22 @@
-"""The short way to `x[key]` and `x += y`: on finished arrays, without the call of an operator.
+"""The short way, past the door, to `x[key]`, `x += y` and an optimizer's step on finished arrays.
 
 Every function here returns None, or False, where the whole way must be gone: for rare keys, for
 recorded arrays, for values that are not computed yet, and for errors, which get their text there.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from regluon.array.dispatch import CLASSES, state
+from regluon.array.faults import located
 from regluon.array.handle import Handle, View
+from regluon.base import user_line
 from regluon.engine.selection import selected
+from regluon.ops.registry import Op
 
 
 H = TypeVar("H", bound=Handle)
@@ -141,3 +144,38 @@ def updated(array: Handle, name: str, other: Any) -> bool:
         return False
     root.version += 1
     return True
+
+
+def updated_groups(op: Op, groups: Sequence[Sequence[Any]], attrs: dict[str, Any]) -> bool:
+    """Run an operator that updates groups of arrays, and say so, if that is short and possible."""
+    engine = selected.engine
+    if engine.direct < 0 or state.recording or state.capture is not None:
+        return False
+    written = [array for at in map(op.arrays.index, op.mutates) for array in groups[at]]
+    if not all(_stands(array) for group in groups for array in group):
+        return False
+    if any(array.readers or array._shares is not None or engine.held(array) for array in written):
+        return False
+    if len({id(array._ctx) for group in groups for array in group}) > 1:
+        return False
+    tensors = [[array._data for array in group] for group in groups]
+    if not engine.inline and (op.effort is None or op.effort(*tensors) > engine.small << op.reach):
+        return False
+    site = user_line()
+    try:
+        op.fn(*tensors, **attrs)
+    except Exception as error:
+        raise located(error, op, [list(group) for group in groups], attrs, site) from error
+    for array in written:
+        array.version += 1
+        array.site = site
+    return True
+
+
+def _stands(array: Any) -> bool:
+    """Say whether it is an array with a finished tensor of its own."""
+    return (
+        isinstance(array, Handle)
+        and array._data is not None
+        and not (array.writer or array.error or array.mark or array._view)
+    )

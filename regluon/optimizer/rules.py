@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from regluon.array.dispatch import call, invoke
 from regluon.array.ndarray import NDArray
+from regluon.array.part import updated_groups
 from regluon.ops.registry import TABLE, Op
 from regluon.ops.update import counted_adam_update
 from regluon.optimizer.optimizer import Index, Optimizer, State, register
@@ -34,6 +35,8 @@ class _Grouped(Optimizer):
         attrs |= {"wds": self._get_wds(indices), "rescale_grad": self.rescale_grad}
         if self.clip_gradient:
             attrs["clip_gradient"] = self.clip_gradient
+        if updated_groups(op, arrays, attrs):
+            return
         first = indices[0]
         priority = -first if isinstance(first, int) else 0
         listed = [list(group) for group in arrays]
