@@ -90,7 +90,8 @@ class HybridBlock(Block):
         attributes.
 
         static_alloc: plan the memory of results in between once, and use it again in each call.
-        static_shape: accepted; signatures are checked all the same.
+        static_shape: with static_alloc, a program for prediction on a GPU is one launch of a CUDA
+            graph; on a CPU nothing changes.
         backend: "inductor" lets torch's compiler make the program; seconds to minutes.
         verify: "first" compares the two noted calls with each other, and the program's first
             results with the eager ones; None saves that time.
@@ -110,7 +111,7 @@ class HybridBlock(Block):
             raise MXNetError(f'verify must be "first" or None, not {verify!r}')
         if backend not in _BACKENDS:
             raise MXNetError(f"backend must be one of {_BACKENDS}, not {backend!r}")
-        plan = Plan(verify, static_alloc, not passes, backend)
+        plan = Plan(verify, static_alloc, static_shape, not passes, backend)
         if active:
             native.ready()  # what there is already is loaded; else it is built while we go on
         self._active = active

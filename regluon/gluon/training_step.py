@@ -38,13 +38,12 @@ class TrainingStep:
         loss: Any,
         trainer: Trainer,
         inputs: int,
-        verify: str | None,
-        passes: bool,
+        plan: Plan,
     ) -> None:
         if not isinstance(trainer, Trainer):
             raise MXNetError(f"hybridize_step needs a gluon.Trainer, not {type(trainer).__name__}")
         self._block = _Loss(net, loss, inputs)
-        self._block._cache = CachedGraph(self._block, Plan(verify=verify, exact=not passes))
+        self._block._cache = CachedGraph(self._block, plan)
         self._cache = self._block._cache
         self._trainer = trainer
         self._made: dict[int, tuple[Entry, Differentiated]] = {}
@@ -99,6 +98,8 @@ def hybridize_step(
     trainer: Trainer,
     inputs: int = 1,
     *,
+    static_alloc: bool = False,
+    static_shape: bool = False,
     verify: str | None = "first",
     passes: bool = True,
 ) -> TrainingStep:
@@ -114,7 +115,8 @@ def hybridize_step(
     net, trainer: as ever; both may be used elsewhere in between.
     loss: a loss block, or a function of the network's output and the labels.
     inputs: so many of the arguments go to the network, the others to the loss.
-    verify, passes: as for `HybridBlock.hybridize`.
+    static_alloc, verify, passes: as for `HybridBlock.hybridize`.
+    static_shape: with static_alloc, the program on a GPU is one launch of a CUDA graph.
 
     What cannot be compiled runs as those lines. The first calls run eagerly, as those of a
     hybridized block do.
@@ -128,4 +130,5 @@ def hybridize_step(
     >>> losses[-1] < losses[0]
     True
     """
-    return TrainingStep(net, loss, trainer, inputs, verify, passes)
+    plan = Plan(verify, static_alloc, static_shape, exact=not passes)
+    return TrainingStep(net, loss, trainer, inputs, plan)

@@ -28,6 +28,7 @@ class Plan:
 
     verify: str | None = "first"
     static_alloc: bool = False
+    static_shape: bool = False  # and with it, on a GPU: one launch
     exact: bool = False  # only passes that keep every bit
     backend: str | None = None
 
@@ -125,7 +126,8 @@ class Execution:
         optimized = passes.inference if self.freeze else passes.training
         graph = optimized(graph, exact=self.plan.exact)
         kind = Prepared if self.freeze else Program
-        program = kind(graph, self.plan.static_alloc, self.plan.backend)
+        plan = self.plan
+        program = kind(graph, plan.static_alloc, plan.backend, plan.static_shape)
         self.strides = [tensor.stride() for tensor in tensors[: self.fixed]]
         trial = self._trial(tensors, before)
         with self.rewound(keys):

@@ -74,8 +74,10 @@ class Joint:
         execution.flags = [result.requires_grad for result in results]
         results = [result.detach() for result in results]
         execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
-        for exact in attempts(execution.plan.exact):
-            program = Program(passes.training(graph, exact=exact))
+        plan = execution.plan
+        for exact in attempts(plan.exact):
+            whole = passes.training(graph, exact=exact)
+            program = Program(whole, plan.static_alloc, launched=plan.static_shape)
             state = {place: tensor.clone() for place, tensor in before.items()}
             trial = [tensor.detach() for tensor in execution._trial(tensors, state)]
             again = program.run(*trial, *execution.generators(tensors, keys))

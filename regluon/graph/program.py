@@ -2,7 +2,6 @@
 
 import keyword
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,12 +10,12 @@ from torch import Tensor
 from regluon.base import MXNetError
 from regluon.graph import native
 from regluon.graph.inductor import inductor
+from regluon.graph.launch import Launch, Run, launchable
 from regluon.graph.node import Graph, Node, Value
 from regluon.graph.passes.folding import hoisted
 from regluon.graph.passes.memory import planned
 
 
-Run = Callable[..., tuple[Any, ...]]
 _FILE = "<regluon program>"
 
 
@@ -25,7 +24,8 @@ class Program:
 
     Where the C++ replay is built, it runs the graph; until then, and without a compiler, the
     generated Python does, on the same operators. Neither is seen by autograd. `static` plans the
-    memory of results in between once, for all calls. The `backend` "inductor" is torch's compiler.
+    memory of results in between once, for all calls; if `launched` as well, a program on a GPU is a
+    CUDA graph. The `backend` "inductor" is torch's compiler.
 
     >>> import torch
     >>> from regluon.graph.trace import Trace
@@ -40,8 +40,15 @@ class Program:
 
     __slots__ = ("graph", "run", "source")
 
-    def __init__(self, graph: Graph, static: bool = False, backend: str | None = None) -> None:
-        self.graph = planned(graph) if static and backend is None else graph
+    def __init__(
+        self,
+        graph: Graph,
+        static: bool = False,
+        backend: str | None = None,
+        launched: bool = False,
+    ) -> None:
+        launched = static and launched and launchable(graph)  # its memory is planned by torch
+        self.graph = planned(graph) if static and backend is None and not launched else graph
         self.source = source_of(self.graph)
         if backend == "inductor":
             self.run: Run = inductor(graph)
@@ -49,6 +56,8 @@ class Program:
             self.run = self._starting(python(self.graph, self.source))
         if self.graph is not graph:
             self.run = _in_turns(graph, self.run)
+        if launched:
+            self.run = Launch(graph, self.run)
 
     def _starting(self, slow: Run) -> Run:
         """Return the Python program, which gives way to the C++ one as soon as that is there."""
@@ -92,11 +101,17 @@ class Prepared:
 
     __slots__ = ("_fixed", "_kept", "_moving", "graph", "main", "prepare")
 
-    def __init__(self, graph: Graph, static: bool = False, backend: str | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        static: bool = False,
+        backend: str | None = None,
+        launched: bool = False,
+    ) -> None:
         self.graph = graph
         first, rest = hoisted(graph)
         self.prepare = Program(first)
-        self.main = Program(rest, static, backend)
+        self.main = Program(rest, static, backend, launched)
         places = {value: place for place, value in enumerate(graph.inputs)}
         self._fixed = [places[value] for value in first.inputs]
         self._moving = [places[value] for value in rest.inputs if value in places]

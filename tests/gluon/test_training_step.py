@@ -45,10 +45,12 @@ def trained(compiled, sizes=(4,), rule="sgd", **options):
     return [*weights, *(item.asnumpy() for item in losses)], step
 
 
+@pytest.mark.parametrize("static", [False, True])
 @pytest.mark.parametrize("rule", ["sgd", "adam"])
-def test_it_does_what_the_lines_do_bit_for_bit_without_passes(engine, rule):
+def test_it_does_what_the_lines_do_bit_for_bit_without_passes(engine, rule, static):
+    options = {"static_alloc": static, "static_shape": static}
     with_lines, _ = trained(False, rule=rule)
-    with_step, step = trained(True, rule=rule, passes=False)
+    with_step, step = trained(True, rule=rule, passes=False, **options)
     for one, other in zip(with_lines, with_step, strict=True):
         assert (one == other).all()
     assert "aten.addmm" in step.program
