@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regluon.graph.node import NOWHERE, Node, Site, Value, call_text, mapped, values_in
+from regluon.graph.node import NOWHERE, Site, Value, mapped, values_in
 from regluon.graph.trace import Trace
 from regluon.ops.registry import Op
 
@@ -140,16 +140,6 @@ class Calls:
         for call in self.calls[: self.calls.index(view) + 1]:
             if call.op is None and base in values_in(call.args):
                 call.run(env, trace, False)
-
-    def __str__(self) -> str:
-        """The calls as text, with the user's lines beside them."""
-        lines = []
-        for call in self.calls:
-            named = Node(call.fn, call.args, call.attrs, call.outputs, call.site)
-            text = call_text(named).replace(named.title, call.title, 1)
-            where = " · ".join(part for part in call.site if part)
-            lines.append(f"{', '.join(map(str, call.outputs)) or '_'} = {text}  # {where}")
-        return "\n".join(lines)
 
 
 def sharing(calls: Sequence[Call]) -> Iterator[tuple[Call, bool]]:

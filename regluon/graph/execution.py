@@ -96,7 +96,7 @@ class Execution:
 
     def run(self, tensors: Sequence[Tensor], keys: Sequence[Any]) -> Sequence[Tensor]:
         """Return the results."""
-        if self.program is not None and self._fit(tensors):
+        if self.program is not None and self.fits(tensors):
             return self.program.run(*self.conformed(tensors), *self.generators(tensors, keys))
         with torch.no_grad():
             return self._first(tensors, keys)
@@ -107,9 +107,9 @@ class Execution:
         if self.refused or self.program is not None:
             return apart(self.calls.run([*tensors, *generators]), tensors)
         tensors = told_apart(tensors)
-        before = self._copies(tensors)
+        before = self.copies(tensors)
         trace = self.tracer()
-        values = self._enter(trace, tensors, generators)
+        values = self.entered(trace, tensors, generators)
         try:
             with trace:
                 results = self.calls.run([*tensors, *generators], trace)
@@ -129,10 +129,10 @@ class Execution:
         plan = self.plan
         program = kind(graph, plan.static_alloc, plan.backend, plan.static_shape)
         self.strides = [tensor.stride() for tensor in tensors[: self.fixed]]
-        trial = self._trial(tensors, before)
+        trial = self.trial(tensors, before)
         with self.rewound(keys):
             found = program.run(*trial, *self.generators(tensors, keys))
-        if self._equal(found, results, trial, tensors):
+        if self.equals(found, results, trial, tensors):
             self.program = program
         return results
 
@@ -140,7 +140,7 @@ class Execution:
 
     def run_recorded(self, tensors: Sequence[Tensor], keys: Sequence[Any]) -> Sequence[Tensor]:
         """Return the results as part of torch's graph; `tensors` are, where they are live."""
-        if self.refused or (self.halves is not None and not self._fit(tensors)):
+        if self.refused or (self.halves is not None and not self.fits(tensors)):
             generators = self.generators(tensors, keys)
             with torch.enable_grad():
                 run = self.calls.run([*tensors, *generators], recording=True)
@@ -179,7 +179,7 @@ class Execution:
             raise RuntimeError(f"{name} has been modified by an inplace operation")
         create = torch.is_grad_enabled()
         with torch.enable_grad(), self.rewound(keys):
-            trial = self._trial(tensors, {**self._copies(tensors), **before})
+            trial = self.trial(tensors, {**self.copies(tensors), **before})
             for place in before:
                 if self.live[place]:  # what was written is part of the graph with its old values
                     trial[place] = tensors[place].clone()
@@ -212,7 +212,7 @@ class Execution:
 
     # Pieces
 
-    def _fit(self, tensors: Sequence[Tensor]) -> bool:
+    def fits(self, tensors: Sequence[Tensor]) -> bool:
         """Say whether what the program writes has the memory layout that it was traced with."""
         return not self.written or all(
             tensors[place].stride() == self.strides[place]
@@ -230,17 +230,19 @@ class Execution:
                 tensors = changed
         return tensors
 
-    def _enter(
+    def entered(
         self, trace: Trace, tensors: Sequence[Tensor], generators: Sequence[Generator]
     ) -> tuple[Value, ...]:
+        """Return the values that a trace is to know these inputs by."""
         names = [value.name for value in (*self.calls.inputs, *self.calls.keys)]
         return trace.inputs([*tensors, *generators], names)
 
-    def _copies(self, tensors: Sequence[Tensor]) -> dict[int, Tensor]:
+    def copies(self, tensors: Sequence[Tensor]) -> dict[int, Tensor]:
         """Return copies of what the program writes, to run it twice."""
         return {place: tensors[place].detach().clone() for place in self.written}
 
-    def _trial(self, tensors: Sequence[Tensor], before: dict[int, Tensor]) -> list[Tensor]:
+    def trial(self, tensors: Sequence[Tensor], before: dict[int, Tensor]) -> list[Tensor]:
+        """Return inputs for a second run: copies in place of what the first run wrote."""
         return [before.get(place, tensor) for place, tensor in enumerate(tensors)]
 
     def leaves(self, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -255,7 +257,7 @@ class Execution:
         for place, tensor in before.items():
             tensors[place].detach().copy_(tensor)
 
-    def _equal(
+    def equals(
         self,
         found: Sequence[Any],
         results: Sequence[Any],

@@ -29,7 +29,7 @@ class Joint:
         """Return results and gradients, through the program from the second time on."""
         execution = self.execution
         count = len(execution.flags)
-        if self.program is not None and execution._fit(tensors):
+        if self.program is not None and execution.fits(tensors):
             given = execution.conformed(tensors)
             found = self.program.run(*given, *execution.generators(given, keys))
             return found[:count], found[count:]
@@ -54,11 +54,11 @@ class Joint:
     ) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
         """Compute both while the operators are noted, and make the program of them."""
         execution = self.execution
-        before = execution._copies(tensors)
+        before = execution.copies(tensors)
         leaves = execution.leaves(tensors)
         trace = execution.tracer()
         generators = execution.generators(tensors, keys)
-        values = execution._enter(trace, leaves, generators)
+        values = execution.entered(trace, leaves, generators)
         given = [*leaves, *generators]
         try:
             with torch.enable_grad(), trace:
@@ -79,9 +79,9 @@ class Joint:
             whole = passes.training(graph, exact=exact)
             program = Program(whole, plan.static_alloc, launched=plan.static_shape)
             state = {place: tensor.clone() for place, tensor in before.items()}
-            trial = [tensor.detach() for tensor in execution._trial(tensors, state)]
+            trial = [tensor.detach() for tensor in execution.trial(tensors, state)]
             again = program.run(*trial, *execution.generators(tensors, keys))
-            if execution._equal(again, (*results, *found), trial, tensors, len(results), exact):
+            if execution.equals(again, (*results, *found), trial, tensors, len(results), exact):
                 self.program = program
                 break
         return results, found

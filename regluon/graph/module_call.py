@@ -317,8 +317,9 @@ class ModuleExecution(Execution):
         if not self.refused and self.program is None and self.halves is None:
             self.written = tuple(changed)
 
-    def _copies(self, tensors: Sequence[Tensor]) -> dict[int, Tensor]:
-        self._tensors, self._before = tensors, super()._copies(tensors)
+    def copies(self, tensors: Sequence[Tensor]) -> dict[int, Tensor]:
+        """Return the copies, and keep them: the first run finds out what the module writes."""
+        self._tensors, self._before = tensors, super().copies(tensors)
         return self._before
 
     def _undo(self, places: Sequence[int]) -> None:

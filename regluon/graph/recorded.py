@@ -62,11 +62,11 @@ class Traced:
         """Run the calls while they are noted; return the results and nothing to be kept."""
         execution = self.execution
         self.keys = keys
-        self.before = execution._copies(tensors)
+        self.before = execution.copies(tensors)
         self.given = execution.leaves(tensors)
         execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
         generators = execution.generators(tensors, keys)
-        self.values = execution._enter(self.trace, self.given, generators)
+        self.values = execution.entered(self.trace, self.given, generators)
         with torch.enable_grad(), self.trace:
             results = execution.calls.run([*self.given, *generators], self.trace, recording=True)
             self.results = apart(results, [*self.given, *self.trace.constants.values()])
@@ -119,14 +119,14 @@ class Traced:
         if execution.plan.verify is None:
             return True
         before = {place: tensor.clone() for place, tensor in self.before.items()}
-        trial = [tensor.detach() for tensor in execution._trial(self.given, before)]
+        trial = [tensor.detach() for tensor in execution.trial(self.given, before)]
         with torch.no_grad(), execution.rewound(self.keys):
             results, rest = replayed.forward(trial, self.keys)
             inputs = [trial[place] for place in replayed.needed]
             inputs += [results[place] for place in replayed.reused]
             again = replayed.backward(inputs, rest, seeds)
         pairs = ([*results, *again], [*self.results, *found])
-        return execution._equal(*pairs, trial, self.given, len(results), last)
+        return execution.equals(*pairs, trial, self.given, len(results), last)
 
 
 class Replayed:
