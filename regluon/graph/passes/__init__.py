@@ -14,7 +14,6 @@ from regluon.graph.passes.layout import channels_last
 from regluon.graph.passes.linear import with_linears, with_products
 from regluon.graph.passes.memory import in_place
 from regluon.graph.passes.repeats import without_repeats
-from regluon.graph.passes.winograd import with_tiles, with_tiles_trained
 
 
 _Passes = tuple[tuple[str, Callable[[Graph], Graph]], ...]
@@ -28,14 +27,13 @@ _CLEANED: _Passes = (
     ("folding", folded),
 )
 # What has these names may change results within rounding; all else keeps every bit.
-ROUNDING = frozenset(("norms", "fusion", "layout", "winograd", "linear"))
+ROUNDING = frozenset(("norms", "fusion", "layout", "linear"))
 
 INFERENCE: _Passes = (
     *_CLEANED,
     ("norms", with_norms_folded),
     ("fusion", with_convolutions_fused),
     ("layout", channels_last),
-    ("winograd", with_tiles),
     ("linear", with_linears),
     ("dead", without_dead),
     ("memory", in_place),
@@ -44,7 +42,6 @@ INFERENCE: _Passes = (
 # costs as much as it gains. Gluon's convolutions ask for the order that suits them themselves.
 TRAINING: _Passes = (
     *_CLEANED,
-    ("winograd", with_tiles_trained),
     ("linear", with_products),
     ("dead", without_dead),
     ("memory", in_place),

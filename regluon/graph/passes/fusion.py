@@ -14,7 +14,7 @@ from regluon.graph.passes.layout import contiguous_strides, is_free, relaid
 
 
 _aten, _mkldnn = torch.ops.aten, torch.ops.mkldnn
-POINTWISE: tuple[Any, ...] = (
+_POINTWISE: tuple[Any, ...] = (
     (_mkldnn._convolution_pointwise.default, _mkldnn._convolution_pointwise.binary)
     if hasattr(_mkldnn, "_convolution_pointwise")
     else ()
@@ -143,13 +143,13 @@ def with_convolutions_fused(graph: Graph) -> Graph:
     The weights are packed by nodes that depend on fixed values alone. Results come channels-last;
     where that matters, they are brought back into the order they had.
     """
-    if not POINTWISE:
+    if not _POINTWISE:
         return graph
     packed = _packed(graph)
     if packed is graph:
         return graph
     fused = joined(joined(packed, _with_sum), _with_activation)
-    changed = [v for node in fused.nodes if node.target in POINTWISE for v in node.outputs if v]
+    changed = [v for node in fused.nodes if node.target in _POINTWISE for v in node.outputs if v]
     return relaid(fused, lambda node: False, changed)
 
 
@@ -222,13 +222,13 @@ def _with_sum(node: Node, makers: dict[Value, Node]) -> tuple[Node, Node] | None
         return None
     for value, other in (node.inputs[::-1], node.inputs):
         before = makers.get(value)
-        if before is None or before.target is not POINTWISE[0] or before.args[7] != "none":
+        if before is None or before.target is not _POINTWISE[0] or before.args[7] != "none":
             continue
         if value.meta is None or other.meta is None or value.meta[:2] != other.meta[:2]:
             continue
         image, *rest = before.args[:7]
         args = (image, other, *rest, "add", None, None, [], "")
-        return before, replace(node, target=POINTWISE[1], args=args)
+        return before, replace(node, target=_POINTWISE[1], args=args)
     return None
 
 
@@ -241,9 +241,9 @@ def _with_activation(node: Node, makers: dict[Value, Node]) -> tuple[Node, Node]
     (before,) = makers.values()
     if name == "hardtanh" and (len(numbers) != 2 or None in numbers):
         return None
-    if before.target is POINTWISE[0] and before.args[7] == "none":
+    if before.target is _POINTWISE[0] and before.args[7] == "none":
         args = (*before.args[:7], name, [float(number) for number in numbers], "")
-    elif before.target is POINTWISE[1] and before.args[10] is None and name == "relu":
+    elif before.target is _POINTWISE[1] and before.args[10] is None and name == "relu":
         args = (*before.args[:10], name, [], "")
     else:
         return None

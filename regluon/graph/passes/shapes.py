@@ -102,22 +102,6 @@ def _linear(x: Tensor, weight: Tensor, bias: Any, *_: Any) -> Tensor:
     return x.new_empty((*x.shape[:-1], weight.shape[0]))
 
 
-def _winograd(image: Tensor, weight: Tensor, *_: Any) -> Tensor:
-    shape = (image.shape[0], weight.shape[1] * weight.shape[3], *image.shape[2:])
-    strides = ordered_strides(shape, torch.channels_last)
-    return torch.empty_strided(shape, strides, dtype=image.dtype, device="meta")
-
-
-def _winograd_convolution(image: Tensor, weight: Tensor, bias: Any, turned: bool) -> Tensor:
-    return _convolution(
-        image, weight.transpose(0, 1) if turned else weight, bias, [1, 1], [1, 1], [1, 1], 1
-    )
-
-
-def _winograd_weight(weight: Tensor) -> Tensor:
-    return weight.new_empty((16, weight.shape[0] // 64, weight.shape[1], 64))
-
-
 def _packed(weight: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(weight)
 
@@ -130,7 +114,4 @@ _RULES: dict[str, Callable[..., Any]] = {
     "mkldnn._reorder_convolution_weight": _packed,
     "mkldnn._reorder_linear_weight": _packed,
     "regluon.linear_row": _linear,
-    "regluon.winograd": _winograd,
-    "regluon.winograd_convolution": _winograd_convolution,
-    "regluon.winograd_weight": _winograd_weight,
 }
