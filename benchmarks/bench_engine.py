@@ -17,14 +17,16 @@ Cases, interleaved in one run, medians:
 Measured on 2026-11-23 on a two-core Xeon with nothing else on it, medians of 5 to 9 rounds; the
 goal behind each:
 
-    dispatch 0.79 ms (1 ms; MXNet 0.44)          tiny 4 us (5; MXNet 25, torch 2)
-    contexts 0.62 and 0.57 (0.6), 1.11 of one context on both cores
-    branches 0.99 of serial (0.65): they overlap for 91 % of their time, and yet take as long
-    lecture  B and C overlap for 94 %            files 1.06 of the longer part (1.15)
-    python   1.02, 1.06, 1.36, 1.17 of the longer part at 5, 1, 0.2, 0.05 ms: the default stays
-    resnet18 1.045 (1.02)                        mlp 1.64 and 2.0 (1.1)
+    dispatch 0.83 ms (1 ms; MXNet 0.54)          tiny 5 us (5; MXNet 18, torch 3)
+    contexts 0.57, 0.62 and, in the last run, 0.69 (0.6); 1.03-1.11 of one context on both cores
+    branches 0.57 of serial (0.65), overlapping for 89 % of their time
+    lecture  B and C overlap for 97 %            files 0.95 of the longer part (1.15)
+    python   1.09, 0.83, 1.02, 1.30 of the longer part at 5, 1, 0.2, 0.05 ms: the default stays
+    resnet18 1.06, 1.12, 1.15, up to 1.3 (1.02)  mlp 1.01 (1.1)
 
-The MLP's tasks take less than the wake-up of a thread. NaiveEngine runs them in 1.6 ms.
+A ResNet-18's step touches 14,000 new pages of memory under ThreadedEngine and 3,000 under NaiveEngine:
+the C library gives every thread a heap of its own. With MALLOC_ARENA_MAX=1 in the environment the
+ratio is 1.01-1.02, but NaiveEngine is not faster for it, and at times slower.
 """
 
 import argparse

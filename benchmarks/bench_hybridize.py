@@ -28,12 +28,15 @@ of speed, and the goal:
     mlp inference 1         3.8 of imperative (2), 3.9 of MXNet static (1.3), 9.6 of torch.compile
                             (2), 1.33 of JAX (1); imperative 0.79 of torch eager (0.67); module 4.6
                             of torch.compile (2)
-    mlp training 1          step 3.9 of imperative (2), 0.09 of JAX; imperative 0.26 of torch eager
-                            (0.67): under ThreadedEngine each operator wakes a thread; module 1.9 of
-                            torch.compile (2)
-    mlp training 32         step 2.2 of imperative (1.3), 0.37 of JAX; module 1.4 of torch.compile
+    mlp training 1          step 1.94 of imperative (2), 0.10 of JAX; imperative 0.67 of torch eager
+                            (0.67); module 1.3-1.9 of torch.compile (2)
+    mlp training 32         step 1.65 of imperative (1.3), 0.45 of JAX; module 1.2-1.4 of
+                            torch.compile
     resnet18 inference 1    0.71 of onnxruntime (0.95);  16: 1.26 static, 1.18 not (0.95)
     resnet18 training 16    step 0.95, hybridized 0.85 of MXNet (1.0); bfloat16 2.1 of float32 (1.6)
+The rows of mlp training are of a later run of 3 rounds than results/hybridize.json: since then a
+small network's step runs on the caller's thread.
+
     build                   inference 0.34-0.44 s (0.5), training 1.6-2.1 s, step 0.9-1.8 s (1.0)
 """
 
