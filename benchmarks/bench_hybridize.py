@@ -34,10 +34,10 @@ of speed, and the goal:
                             torch.compile
     resnet18 inference 1    0.71 of onnxruntime (0.95);  16: 1.26 static, 1.18 not (0.95)
     resnet18 training 16    step 0.95, hybridized 0.85 of MXNet (1.0); bfloat16 2.1 of float32 (1.6)
+    build                   inference 0.34-0.44 s (0.5), training 1.6-2.1 s, step 0.9-1.8 s (1.0)
+
 The rows of mlp training are of a later run of 3 rounds than results/hybridize.json: since then a
 small network's step runs on the caller's thread.
-
-    build                   inference 0.34-0.44 s (0.5), training 1.6-2.1 s, step 0.9-1.8 s (1.0)
 """
 
 import argparse
