@@ -25,8 +25,8 @@ goal behind each:
     resnet18 1.06, 1.12, 1.15, up to 1.3 (1.02)  mlp 1.01 (1.1)
 
 A ResNet-18's step touches 14,000 new pages of memory under ThreadedEngine and 3,000 under
-NaiveEngine: the C library gives every thread a heap of its own. With MALLOC_ARENA_MAX=1 in the environment the
-ratio is 1.01-1.02, but NaiveEngine is not faster for it, and at times slower.
+NaiveEngine: the C library gives every thread a heap of its own. With MALLOC_ARENA_MAX=1 in the
+environment the ratio is 1.01-1.02, but NaiveEngine is not faster for it, and at times slower.
 """
 
 import argparse
