@@ -45,7 +45,7 @@ class Launch:
         self._lock = threading.Lock()  # there is one memory for arguments and results
         self._refused = False
         self._recorded: Any = None
-        self._places: list[int] = []
+        self._places: list[int] | None = None  # of nothing yet, or there may be none that stay
         self._given: list[Any] = []
         self._results: tuple[Any, ...] = ()
 

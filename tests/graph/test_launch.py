@@ -84,6 +84,19 @@ def test_a_parameter_may_change_in_place_and_is_found_again_elsewhere(device: Fa
     assert total.item() == 3 * (2 + 5 + 7)
 
 
+def test_a_program_of_arguments_alone_is_launched() -> None:
+    trace, x = Trace(), torch.ones(3)
+    inputs = trace.inputs([x], ["x"])
+    with trace:
+        y = torch.exp(x)
+    graph = trace.graph(inputs, [y])
+    device = FakeDevice(Program(graph))
+    launch = Launch(graph, device.run, device)
+    for value in (0.0, 1.0):
+        assert torch.equal(launch(torch.full((3,), value))[0], torch.full((3,), value).exp())
+    assert (device.made, device.replayed) == (1, 2)
+
+
 def test_what_cannot_be_recorded_runs_as_ever(device: FakeDevice) -> None:
     device.refuses = True
     launch = Launch(counting(), device.run, device)
