@@ -15,8 +15,8 @@ torch's better format and to MXNet's; goals at most 2 and, of MXNet, 0.5 (tiny),
     a record and the backward of 10 operators  1.98  0.55
     mlp 1     1.24  0.30    mlp 32       1.30  0.51     resnet18    0.94  0.53; goals: within 5 %
 
-The same on 2026-11-23 under ThreadedEngine, the default since (results/overhead.json): 2.13, 1.54,
-1.00 (x[3], a row is found when it is used), 1.83, 1.88, 1.91, 2.48, 1.60, 1.94, 2.04, 1.90; of MXNet
+The same on 2026-11-23 under ThreadedEngine, the default (results/overhead.json): 2.13, 1.54,
+1.00 (x[3]), 1.83, 1.88, 1.91, 2.48, 1.60, 1.94, 2.04, 1.90; of MXNet
 0.02-0.61; the backward of 10 2.47 and 0.84 of MXNet; mlp 1.32, 1.31, resnet18 1.05.
 
 A sum over everything has shape (1,) in nd, which costs torch a second kernel.
