@@ -4,6 +4,7 @@ import math
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from inspect import Parameter
 from typing import Any, TypeVar
 
 import torch
@@ -14,7 +15,7 @@ from regluon.array import faults
 from regluon.array.arguments import as_tensor, flat, out_list, spec_argument, value_argument
 from regluon.array.faults import located, mixed_contexts, placed, recorded_write, unfit_out
 from regluon.array.handle import Handle, Node, free
-from regluon.array.shortcut import NUMBERS, computed
+from regluon.array.shortcut import NUMBERS, computed, recorded
 from regluon.base import user_line
 from regluon.context import Context, current_context
 from regluon.engine.engine import Engine
@@ -71,7 +72,8 @@ def invoke(
     if op.plain and out is None and limit >= 0:
         recording = state.recording
         if state.capture is None and not (recording and engine.ordered):
-            result = computed(op, args, attrs, cls, limit, recording)
+            way = recorded if recording else computed
+            result = way(op, args, attrs, cls, limit)
             if result is not None:
                 return result
     return Issue(op, args, attrs, cls, ctx, out, priority).issue()
@@ -102,7 +104,7 @@ class Issue:
         self.op = op
         self.priority = priority
         self.cls = cls
-        self.attrs = attrs
+        self.attrs = attrs or {k: v for k, v in op.attrs.items() if v is not Parameter.empty}
         self._site = ""
         faults.check_given(op, args, attrs)
         given = [arg for arg in flat(args) if isinstance(arg, Handle)]

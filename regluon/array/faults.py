@@ -66,16 +66,19 @@ def located(
 ) -> Exception:
     """Return the error with the operator, its shapes and the user's line in the message.
 
-    What `infer` has to say of the call comes first, so that every engine says the same.
+    Attributes are named where they are not the usual ones. What `infer` has to say of the call
+    comes first, so that every engine says the same.
     """
     missing = _not_given(op, args)
     try:
         _ = missing or op.dynamic or op.infer(*(spec_argument(arg) for arg in args), **attrs)
     except Exception as said:
         error = said
+    given = {name: repr(value) for name, value in attrs.items() if name != "training"}
+    usual = {name: repr(op.attrs.get(name)) for name in given}
     shown = ", ".join(
         [_describe(arg) for arg in args]
-        + [f"{k}={v!r}" for k, v in attrs.items() if v is not None and k != "training"]
+        + [f"{name}={text}" for name, text in given.items() if text != usual[name]]
     )
     kind, words = _explained(missing or error)
     return kind(f"{words}\n  in {op.title}({shown})\n  called at {site or user_line()}")

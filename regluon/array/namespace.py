@@ -94,16 +94,19 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
         args = "".join(f"{name}, " for name in first) + f"*_unpacked({last})"
     else:
         args = ", ".join(arrays)
-    attrs = ", ".join(f"{name!r}: {name}" for name in op.attrs)
+    attrs = f"{{{', '.join(f'{name!r}: {name}' for name in op.attrs)}}}"
     if op.random and "shape" in op.attrs:
-        attrs = f"**_drawn_as({{{attrs}}}, out, {args or None})"
+        attrs = f"_drawn_as({attrs}, out, {args or None})"
+    elif op.plain and op.attrs and {*map(type, op.attrs.values())} <= {bool, type(None)}:
+        usual = " and ".join(f"{name} is {value}" for name, value in op.attrs.items())
+        attrs = f"{{}} if {usual} else {attrs}"  # a call is shorter without what it need not name
     tail = ", ctx=_context(ctx)" if op.creates else ""
     given = f"({args},)" if arrays else "()"
     called = "_op"
     if op.instead is not None:
         name, value, _ = op.instead
         called = f"(_instead if {name} == {value!r} else _op)"
-    made = f"_invoke({called}, {given}, {{{attrs}}}, _cls, out{tail})"
+    made = f"_invoke({called}, {given}, {attrs}, _cls, out{tail})"
     source = (
         f"def {public}({signature_text(known)}, **_other):\n"
         "    if _other:\n"

@@ -21,35 +21,22 @@ NUMBERS = (int, float, bool, onp.number, onp.bool_)
 """What stands for an array argument without being converted."""
 
 
-def computed(
-    op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], limit: int, recording: bool
-) -> Any:
-    """Return the results of a call, recorded if one of the arrays is and `recording`.
+def computed(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], limit: int) -> Any:
+    """Return the results of a call that is not recorded.
 
-    Return None if an argument must be converted, has more than `limit` elements or no value yet,
-    and if some of the arrays have no gradient in this operator, though they could.
+    Return None if an argument must be converted, has more than `limit` elements or no value yet.
     """
     values: list[Any] = []
-    parents: list[Any] = []
     home: Context | None = None
-    bounded = limit < sys.maxsize
-    work = 0
     for arg in args:
         if isinstance(arg, Handle):
-            live = recording and (node := arg._node) is not None and not node.spent
             if (  # the writer first: when it is gone, the value is the one that it has left
                 arg.writer
                 or arg.error
-                or (live and arg._view)  # its base may be at another place by now
-                or (value := arg._graph if live else arg._data) is None
-                or (bounded and value.numel() > limit)
-            ):
-                value = arg.graph_ready(limit) if live else arg.ready(limit)
-                if value is None:
-                    return None
-            work += value.numel() if bounded else 0
-            if live:
-                parents.append(node)
+                or (value := arg._data) is None
+                or (limit < sys.maxsize and value.numel() > limit)
+            ) and (value := arg.ready(limit)) is None:
+                return None
             values.append(value)
             if home is None:
                 home = arg._ctx
@@ -59,17 +46,80 @@ def computed(
             values.append(arg)
         else:
             return None
-    if bounded and op.effort is not None and (work := op.effort(*values)) > limit:
+    if home is None or (op.effort and limit < sys.maxsize and op.effort(*values) > limit):
         return None
-    if home is None or (parents and not (torch.is_grad_enabled() and _smooth(op, args))):
-        return None
-    run = op.fn if op.check is None else op.run
     try:
-        result = run(*values, **attrs) if attrs else run(*values)
+        if op.check is not None:
+            op.check(*values, **attrs)
+        result = op.fn(*values, **attrs) if attrs else op.fn(*values)
     except Exception as error:
         raise located(error, op, args, attrs, user_line()) from error
-    plain = not parents and type(result) is Tensor
-    return cls(result, home) if plain else _outputs(result, op, args, cls, home, parents, work)
+    if type(result) is Tensor:
+        return cls(result, home)
+    outputs = [cls(tensor, home) for tensor in result]
+    return outputs if len(outputs) > 1 or op.listed else outputs[0]
+
+
+def recorded(  # noqa: C901 - every call that it would be divided into is paid per operator
+    op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], limit: int
+) -> Any:
+    """Return the results of a call under `record`, part of the graph if one of the arrays is.
+
+    Return None as `computed` does, and if an array of the graph has no gradient in this operator.
+    """
+    values: list[Any] = []
+    parents: list[Node] = []
+    inputs: list[tuple[weakref.ref[Handle], int]] = []  # with the versions that were read
+    home: Context | None = None
+    work = 0
+    for arg in args:
+        if isinstance(arg, Handle):
+            live = (node := arg._node) is not None and not node.spent
+            if (
+                arg.writer
+                or arg.error
+                or (live and arg._view)  # its base may be at another place by now
+                or (value := arg._graph if live else arg._data) is None
+                or (size := value.numel()) > limit
+            ):
+                value = arg.graph_ready(limit) if live else arg.ready(limit)
+                if value is None:
+                    return None
+                size = value.numel()
+            work += size
+            if node is not None and live:
+                parents.append(node)
+            root = arg if arg._view is None else arg._view.base
+            inputs.append((weakref.ref(root), root.version))
+            values.append(value)
+            if home is None:
+                home = arg._ctx
+            elif home is not arg._ctx:
+                raise mixed_contexts(op, args)
+        elif arg is None or isinstance(arg, NUMBERS):
+            values.append(arg)
+        else:
+            return None
+    if home is None or not parents:
+        return computed(op, args, attrs, cls, limit)
+    if not ((op.smooth or _smooth(op, args)) and torch.is_grad_enabled()):
+        return None
+    if op.effort and limit < sys.maxsize and (work := op.effort(*values)) > limit:
+        return None
+    try:
+        if op.check is not None:
+            op.check(*values, **attrs)
+        result = op.fn(*values, **attrs) if attrs else op.fn(*values)
+    except Exception as error:
+        raise located(error, op, args, attrs, user_line()) from error
+    sources = tuple(parents)
+    outputs = []
+    for tensor in (result,) if type(result) is Tensor else result:
+        output = cls(None, home)
+        output._graph = tensor
+        output._node = Node(sources, inputs, work)
+        outputs.append(output)
+    return outputs if len(outputs) > 1 or op.listed else outputs[0]
 
 
 def _smooth(op: Op, args: Sequence[Any]) -> bool:
@@ -80,31 +130,3 @@ def _smooth(op: Op, args: Sequence[Any]) -> bool:
         isinstance(arg, Handle) and arg.recorded() and name not in op.differentiable
         for name, arg in zip(op.arrays, args, strict=False)
     )
-
-
-def _outputs(
-    result: Any,
-    op: Op,
-    args: Sequence[Any],
-    cls: type[H],
-    ctx: Context,
-    parents: Sequence[Node],
-    work: int,
-) -> H | list[H]:
-    """Return results as arrays, in the graph if they have parents there.
-
-    The versions of the arrays that were read are noted then, and the work it was.
-    """
-    inputs = []
-    for arg in args if parents else ():
-        if isinstance(arg, Handle):
-            root = arg if arg._view is None else arg._view.base
-            inputs.append((weakref.ref(root), root.version))
-    outputs = []
-    for tensor in (result,) if isinstance(result, Tensor) else result:
-        output = cls(None if parents else tensor, ctx)
-        if parents:
-            output._graph = tensor
-            output._node = Node(tuple(parents), inputs, work)
-        outputs.append(output)
-    return outputs if len(outputs) > 1 or op.listed else outputs[0]

@@ -119,9 +119,11 @@ def _apart(
     """Divide the places of heads by context, with the nodes of each, if no node is in two parts."""
     places = range(len(heads))
     homes = {head._ctx: None for head in heads}
+    if len(homes) == 1:
+        return [(places, nodes)]
     parts = [[i for i in places if heads[i]._ctx is ctx] for ctx in homes]
-    graphs = [_graph([heads[i] for i in part]) for part in parts] if len(parts) > 1 else []
-    shared = not graphs or sum(map(len, graphs)) > len(nodes)
+    graphs = [_graph([heads[i] for i in part]) for part in parts]
+    shared = sum(map(len, graphs)) > len(nodes)
     return [(places, nodes)] if shared else zip(parts, graphs, strict=True)
 
 
@@ -130,7 +132,7 @@ def _queue_backward(
 ) -> None:
     leaves = [node for node in nodes if isinstance(node, Leaf)]
     grads = [leaf.grad for leaf in leaves if leaf.grad is not None]
-    homes = Counter(id(grad.root) for grad in grads)
+    homes = Counter([id(grad.root) for grad in grads]) if len(grads) > 1 else {}
     site = user_line()
     for leaf in leaves:
         leaf.fresh = True
@@ -141,7 +143,7 @@ def _queue_backward(
         reached = [pair for pair in zip(tensors, seeds, strict=True) if pair[0].requires_grad]
         for leaf in leaves:
             leaf.active = taken
-            leaf.early = leaf.grad if homes[id(leaf.grad)] == 1 else None
+            leaf.early = leaf.grad if homes.get(id(leaf.grad)) == 1 else None
         try:
             if reached:
                 roots, given = zip(*reached, strict=True)

@@ -72,11 +72,11 @@ def dot_nd(
     >>> dot_nd(torch.ones(2, 3), torch.ones(3, 4, 5)).shape
     torch.Size([2, 4, 5])
     """
-    ranks = (lhs.dim(), rhs.dim())
+    rank = lhs.dim()
     try:
-        if ranks == (2, 2):
+        if rank == 2 == rhs.dim():
             return torch.mm(lhs.t() if transpose_a else lhs, rhs.t() if transpose_b else rhs)
-        if ranks == (1, 1):
+        if rank == 1 == rhs.dim():
             return torch.dot(lhs, rhs).reshape(1)
         result: Tensor = torch.tensordot(
             lhs, rhs, dims=([0 if transpose_a else -1], [-1 if transpose_b else 0])

@@ -113,9 +113,12 @@ def _none_if_empty(axis: Axis) -> Axis:
 
 
 def _sum(data: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
-    if not data.is_floating_point():
-        return torch.sum(data, axes, keepdims, dtype=data.dtype)
-    return torch.sum(data, axes, keepdims)
+    dtype = None if data.is_floating_point() else data.dtype
+    return torch.sum(data, axes, keepdims, dtype=dtype)
+
+
+def _whole_sum(data: Tensor) -> Tensor:
+    return data.sum_to_size(1) if data.dim() > 1 else torch.sum(data)
 
 
 def _mean(data: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -144,16 +147,17 @@ def _reduction(
     names: str = "",
     total: Callable[[Tensor], Tensor] | None = None,
 ) -> None:
-    """Record a reduction of nd; `total` is what torch does faster for all elements of floats."""
+    """Record a reduction of nd; `total` does it faster for all elements of floats."""
 
     def for_nd(
         data: Tensor, axis: Axis = None, keepdims: bool = False, exclude: bool = False
     ) -> Tensor:
         if axis is None and total and not (keepdims or exclude) and data.is_floating_point():
-            return total(data).view(1)
-        axes = chosen_axes(data.dim(), _none_if_empty(axis), exclude)
-        result = _reduce(kernel, data, axes, keepdims)
-        return result if result.dim() else result[None]
+            result = total(data)
+        else:
+            axes = chosen_axes(data.dim(), _none_if_empty(axis), exclude)
+            result = _reduce(kernel, data, axes, keepdims)
+        return result if result.dim() else result.view(1)
 
     named(for_nd, name, f"{doc}\n\n{_ND_AXES}")
     register(_rule_nd(dtype), nd=f"{name} {names}", symbol=name)(for_nd)
@@ -162,7 +166,7 @@ def _reduction(
 _ND_AXES = """axis: one axis, several, or None for all, which gives shape (1,). exclude: reduce over
 all axes but those. keepdims: reduced axes stay, with length 1."""
 
-_reduction("sum", _sum, _keep, "Add up the elements over axes.", "sum_axis", torch.sum)
+_reduction("sum", _sum, _keep, "Add up the elements over axes.", "sum_axis", _whole_sum)
 _reduction("mean", _mean, _real, "Average the elements over axes.", total=torch.mean)
 _reduction("prod", _prod, _keep, "Multiply the elements over axes.")
 _reduction("nansum", _nansum, _keep, "Add up the elements over axes, NaN taken as 0.")

@@ -82,10 +82,11 @@ def finishing(read: Callable[[nd.NDArray], Any]) -> Any:
     return lambda: read(x), finish
 
 
-def test_a_small_operator_never_uses_the_value_before_the_one_that_is_being_written() -> None:
+@pytest.mark.parametrize("way", [shortcut.computed, shortcut.recorded])
+def test_a_small_operator_never_uses_the_value_before_the_one_being_written(way: Any) -> None:
     op = mx.ops.registry.TABLE["negative"]
     found = at_every_instant(
-        lambda: finishing(lambda x: shortcut.computed(op, (x,), {}, nd.NDArray, 100, False)),
+        lambda: finishing(lambda x: way(op, (x,), {}, nd.NDArray, 100)),
         shortcut.__file__,
     )
     assert len(found) > 5
