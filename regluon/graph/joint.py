@@ -9,7 +9,7 @@ from regluon.graph import passes
 from regluon.graph.execution import Execution
 from regluon.graph.memory import apart
 from regluon.graph.program import Program
-from regluon.graph.recorded import attempts, gradients
+from regluon.graph.recorded import attempts, gradients, ones
 from regluon.graph.trace import ValueRead
 
 
@@ -45,8 +45,7 @@ class Joint:
         with torch.enable_grad():
             given = [*leaves, *execution.generators(tensors, keys)]
             results = execution.calls.run(given, recording=True)
-            seeds = [torch.ones_like(r) if r.requires_grad else None for r in results]
-            found = gradients(results, leaves, execution.live, seeds)
+            found = gradients(results, leaves, execution.live, ones(results))
             return [result.detach() for result in apart(results, leaves)], found
 
     def _first(
@@ -64,8 +63,7 @@ class Joint:
             with torch.enable_grad(), trace:
                 results = execution.calls.run(given, trace, recording=True)
                 results = apart(results, [*leaves, *trace.constants.values()])
-                seeds = [torch.ones_like(r) if r.requires_grad else None for r in results]
-                found = gradients(results, leaves, execution.live, seeds)
+                found = gradients(results, leaves, execution.live, ones(results))
         except ValueRead as error:
             execution.refused = str(error)
             execution.restore(tensors, before)
@@ -77,11 +75,11 @@ class Joint:
         plan = execution.plan
         for exact in attempts(plan.exact):
             whole = passes.training(graph, exact=exact)
-            program = Program(whole, plan.static_alloc, launched=plan.static_shape)
+            program = plan.program(whole)
             state = {place: tensor.clone() for place, tensor in before.items()}
             trial = [tensor.detach() for tensor in execution.trial(tensors, state)]
             again = program.run(*trial, *execution.generators(tensors, keys))
-            if execution.equals(again, (*results, *found), trial, tensors, len(results), exact):
+            if execution.equals(again, (*results, *found), trial, tensors, exact):
                 self.program = program
                 break
         return results, found

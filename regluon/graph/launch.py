@@ -2,16 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from regluon.graph.node import Graph
+from regluon.graph.node import Graph, Run
 from regluon.graph.passes.effects import Effects
 
 
-Run = Callable[..., tuple[Any, ...]]
 _log = logging.getLogger("regluon.hybridize")
 
 

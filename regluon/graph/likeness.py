@@ -13,21 +13,17 @@ from regluon.graph.node import Graph, Node, Value
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-3, torch.float16: 5e-2, torch.bfloat16: 1e-1}
 
 
-_SPREAD = 10  # times that, for all values of a gradient together
-
-
-def far(pairs: Sequence[tuple[Tensor, Tensor]], exact: bool, kind: str = "result") -> str:
+def far(pairs: Sequence[tuple[Tensor, Tensor]], exact: bool) -> str:
     """Say how pairs of tensors differ by more than rounding, or by a single bit if `exact`, or "".
 
     What is small beside all the others, such as a gradient that is zero but for rounding, is
-    measured by them. Gradients (the `kind` "gradient") may also be near as a whole: a rectifier's
-    input next to zero goes one way or the other by rounding, and its gradient is all or nothing.
+    measured by them.
     """
     sizes = [_size(other) for _, other in pairs]
     whole = max(sizes, default=0.0)
     for place, ((one, other), size) in enumerate(zip(pairs, sizes, strict=True)):
         if one.shape != other.shape or one.dtype != other.dtype:
-            return f"{kind} {place} is {one.dtype} {tuple(one.shape)}"
+            return f"result {place} is {one.dtype} {tuple(one.shape)}"
         tolerance = 0.0 if exact else _TOLERANCE.get(one.dtype, 0.0)
         within = one.is_floating_point() or one.is_complex()
         error = _reach(one - other) if within else math.nan
@@ -35,18 +31,9 @@ def far(pairs: Sequence[tuple[Tensor, Tensor]], exact: bool, kind: str = "result
         if not math.isfinite(error):
             error = _size(one.double() - other.double())
             undefined = not torch.equal(one.isfinite(), other.isfinite())
-        apart = error > tolerance * max(size, 1e-2 * whole)
-        if apart and kind == "gradient":
-            apart = not _near(one, other, _SPREAD * tolerance)
-        if undefined or apart:
-            return f"{kind} {place} is off by {error:.3g}, where the largest value is {size:.3g}"
+        if undefined or error > tolerance * max(size, 1e-2 * whole):
+            return f"result {place} is off by {error:.3g}, where the largest value is {size:.3g}"
     return ""
-
-
-def _near(one: Tensor, other: Tensor, share: float) -> bool:
-    """Say whether the distance of all values together is at most such a share of their size."""
-    size = torch.linalg.vector_norm(other, dtype=torch.float64)
-    return bool(torch.linalg.vector_norm(one - other, dtype=torch.float64) <= share * size)
 
 
 def _size(tensor: Tensor) -> float:

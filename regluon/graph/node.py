@@ -11,6 +11,10 @@ from torch import Tensor
 from regluon.base import MXNetError
 
 
+Run = Callable[..., tuple[Any, ...]]
+"""What computes a graph: it takes a tensor for every input and returns one for every output."""
+
+
 class Meta(NamedTuple):
     """What is known of a tensor without its values.
 

@@ -2,6 +2,7 @@
 
 import keyword
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 from regluon.base import MXNetError
 from regluon.graph import native
 from regluon.graph.inductor import inductor
-from regluon.graph.launch import Launch, Run, launchable
-from regluon.graph.node import Graph, Node, Value
+from regluon.graph.launch import Launch, launchable
+from regluon.graph.node import Graph, Node, Run, Value
 from regluon.graph.passes.folding import hoisted
 from regluon.graph.passes.memory import planned
 
@@ -101,17 +102,11 @@ class Prepared:
 
     __slots__ = ("_fixed", "_kept", "_moving", "graph", "main", "prepare")
 
-    def __init__(
-        self,
-        graph: Graph,
-        static: bool = False,
-        backend: str | None = None,
-        launched: bool = False,
-    ) -> None:
+    def __init__(self, graph: Graph, make: Callable[[Graph], Program] = Program) -> None:
         self.graph = graph
         first, rest = hoisted(graph)
         self.prepare = Program(first)
-        self.main = Program(rest, static, backend, launched)
+        self.main = make(rest)
         places = {value: place for place, value in enumerate(graph.inputs)}
         self._fixed = [places[value] for value in first.inputs]
         self._moving = [places[value] for value in rest.inputs if value in places]

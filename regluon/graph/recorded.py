@@ -10,7 +10,6 @@ from torch import Tensor
 from regluon.graph import native, passes
 from regluon.graph.memory import apart
 from regluon.graph.node import Graph, Site
-from regluon.graph.program import Program
 from regluon.graph.split import Halves, split
 
 
@@ -74,9 +73,7 @@ class Traced:
         execution.examine(self.trace, self.trace.graph(self.values, self.results))
         if execution.unanswered >= _PATIENCE:
             with execution.rewound(keys):
-                self.backward(
-                    (), (), [torch.ones_like(r) if r.requires_grad else None for r in self.results]
-                )
+                self.backward((), (), ones(self.results))
         execution.unanswered += 1
         return [result.detach() for result in self.results], ()
 
@@ -126,7 +123,7 @@ class Traced:
             inputs += [results[place] for place in replayed.reused]
             again = replayed.backward(inputs, rest, seeds)
         pairs = ([*results, *again], [*self.results, *found])
-        return execution.equals(*pairs, trial, self.given, len(results), last)
+        return execution.equals(*pairs, trial, self.given, last)
 
 
 class Replayed:
@@ -139,9 +136,8 @@ class Replayed:
         self.reused = halves.reused
         self.count = len(halves.forward.outputs) - halves.extras
         self.seeded = seeded
-        plan = execution.plan
-        self.first = Program(halves.forward, plan.static_alloc, plan.backend)
-        self.second = Program(halves.backward, plan.static_alloc, plan.backend)
+        self.first = execution.plan.program(halves.forward, whole=False)
+        self.second = execution.plan.program(halves.backward, whole=False)
         self._bridge: native.Replay | None = None
 
     def bridge(self) -> native.Replay | None:
@@ -237,6 +233,11 @@ def attempts(exact: bool) -> tuple[bool, ...]:
     That is so where many rectifiers have inputs next to zero, and few samples take part.
     """
     return (True,) if exact else (False, True)
+
+
+def ones(results: Sequence[Tensor]) -> list[Tensor | None]:
+    """Return where the gradients of the sum of all results begin."""
+    return [torch.ones_like(result) if result.requires_grad else None for result in results]
 
 
 def gradients(
