@@ -88,7 +88,7 @@ class Issue:
 
     __slots__ = (
         "_site", "args", "arrays", "attrs", "cls", "ctx", "graph", "key", "listed", "needed", "op",
-        "out", "place", "priority", "recorded", "replaced", "specs", "values", "work", "written",
+        "out", "place", "priority", "recorded", "replaced", "specs", "work", "written",
     )  # fmt: skip
 
     def __init__(
@@ -135,7 +135,6 @@ class Issue:
         self.recorded = self._is_recorded()
         self.graph = {id(a) for a in self.arrays if a.recorded()} if self.recorded else set()
         self.specs: tuple[Spec, ...] | None = None
-        self.values: list[Any] | None = None
         self.work: float = math.inf
         if self.written:
             self._refuse_write()
@@ -239,6 +238,7 @@ class Issue:
             size=sum(out.spec.nbytes for out in new),
             label=label,
             restores=[] if self.out else self.replaced,
+            work=self.work,
         )
         return self._returned(outputs)
 
@@ -247,16 +247,14 @@ class Issue:
         if engine.small < 0 or (self.recorded and engine.ordered):
             return False
         touched = (*self.arrays, *self.written)
+        sizes = [spec.numel() for spec in [array.spec for array in touched] or self._infer()]
+        effort = self.op.effort
+        self.work = effort(*map(spec_argument, self.args)) if effort else sum(sizes)
         if not free(touched, self.written):
             return False
-        if self.op.effort is None:
-            specs = [array.spec for array in touched] or self._infer()
-            sizes = [math.prod(spec.shape) for spec in specs]
-            self.work = sum(sizes)
-            return max(sizes, default=0) <= engine.small
-        self.values = [value_argument(arg, self.graph) for arg in self.args]
-        self.work = self.op.effort(*self.values)
-        return self.work <= engine.small << self.op.reach
+        if effort:
+            return self.work <= engine.small << self.op.reach
+        return max(sizes, default=0) <= engine.small
 
     def _returned(self, outputs: list[Handle]) -> Any:
         if state.capture is not None:
@@ -284,7 +282,7 @@ class Issue:
             given["generator"] = random.generator(self.key, self.ctx.device)
         for array in self.replaced:
             array.renew()
-        values = self.values or [value_argument(arg, self.graph) for arg in self.args]
+        values = [value_argument(arg, self.graph) for arg in self.args]
         try:
             with torch.set_grad_enabled(self.recorded):
                 result = self.op.run(*values, **self.attrs, **given)
@@ -371,7 +369,7 @@ def push(
     if brief and not engine.inline and free(reads, writes):
         engine.run(fn, name, site)
     else:
-        push_quietly(fn, reads, writes, ctx, name, priority, site=site)
+        push_quietly(fn, reads, writes, ctx, name, priority, site=site, work=work)
 
 
 def push_quietly(
@@ -383,6 +381,7 @@ def push_quietly(
     priority: int = 0,
     size: int = 0,
     site: str = "",
+    work: float = math.inf,
 ) -> None:
     """Queue work that a capture knows of; its new results take `size` bytes."""
     selected.engine.push(
@@ -393,4 +392,5 @@ def push_quietly(
         priority=priority,
         size=size,
         label=(name, site or user_line()),
+        work=work,
     )

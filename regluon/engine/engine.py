@@ -1,5 +1,6 @@
 """The engine's contract: variables, tasks, waiting; and NaiveEngine, the synchronous reference."""
 
+import math
 import sys
 import time
 import traceback
@@ -106,13 +107,15 @@ class Engine(ABC):
         size: int = 0,
         label: tuple[str, str] = ("", ""),
         restores: Sequence[Var] = (),
+        work: float = math.inf,
     ) -> None:
         """Run `fn` once every variable it reads has been written; larger priorities go first.
 
         `kind` is one of compute, copy, io, communicate: work of different kinds runs at the same
         time. `size` is the number of bytes that its results will take. `label` tells the profiler
         what it is and which line of the user's program issued it. `restores` are those of the
-        variables it updates that it gives a value even if they have none.
+        variables it updates that it gives a value even if they have none. `work` is about how many
+        nanoseconds it takes one core.
         """
 
     def push_user(
@@ -210,6 +213,7 @@ class NaiveEngine(Engine):
         size: int = 0,
         label: tuple[str, str] = ("", ""),
         restores: Sequence[Var] = (),
+        work: float = math.inf,
     ) -> None:
         """Run `fn` now; what it raises reaches the caller directly."""
         error = first_error(reads, restores)

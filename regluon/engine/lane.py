@@ -11,15 +11,16 @@ from regluon.engine.task import Task
 
 
 class Worker:
-    """A thread that takes tasks from its inbox; `None` ends it."""
+    """A thread that takes tasks from its inbox, None to let its team go; `None` alone ends it."""
 
-    __slots__ = ("inbox", "lane", "task", "thread", "threads")
+    __slots__ = ("inbox", "lane", "task", "team", "thread", "threads")
 
     def __init__(self, lane: "Lane", loop: "Callable[[Worker], None]") -> None:
         self.lane = lane
-        self.inbox: queue.SimpleQueue[tuple[Task, int] | None] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[tuple[Task | None, int] | None] = queue.SimpleQueue()
         self.task: Task | None = None  # what it runs now
         self.threads = 0  # the cores that its task holds
+        self.team = 1  # the threads, itself among them, that kernels have kept since its last one
         self.thread = threading.Thread(
             target=loop, args=(self,), name=f"regluon {lane.name}", daemon=True
         )
@@ -70,6 +71,14 @@ class Lane:
     def pop(self) -> Task:
         """Give the task that is to run next."""
         return heapq.heappop(self.ready)
+
+    def take(self, share: int) -> Worker | None:
+        """Give an idle worker: one that has a team if the task gets several cores, else without."""
+        if not self.idle:
+            return None
+        chosen = (max if share > 1 else min)(self.idle, key=lambda worker: worker.team)
+        self.idle.remove(chosen)
+        return chosen
 
     def run(self, task: Task) -> None:
         """Do the work of a task, on the lane's stream if it has one, behind other streams' work."""

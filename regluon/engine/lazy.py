@@ -1,6 +1,7 @@
 """LazyEngine: runs nothing until a value is read, which exposes every lateness bug."""
 
 import itertools
+import math
 import threading
 from collections.abc import Callable, Sequence
 
@@ -77,6 +78,7 @@ class LazyEngine(Engine):
         size: int = 0,
         label: tuple[str, str] = ("", ""),
         restores: Sequence[Var] = (),
+        work: float = math.inf,
     ) -> None:
         """Keep `fn` with its place in the order of every variable it touches."""
         with self._turn:

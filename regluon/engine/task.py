@@ -1,5 +1,6 @@
 """Task: a pushed closure, what it reads and writes, and who waits for it."""
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ class Task:
 
     __slots__ = (
         "after", "completed", "fn", "followers", "label", "lane",
-        "number", "priority", "pushed", "reads", "restores", "size", "writes",
+        "number", "priority", "pushed", "reads", "restores", "size", "work", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -35,6 +36,7 @@ class Task:
         label: tuple[str, str] = ("", ""),
         size: int = 0,
         restores: Sequence[Var] = (),
+        work: float = math.inf,
     ) -> None:
         self.number = number
         self.fn: Callable[[], None] | None = fn
@@ -44,6 +46,7 @@ class Task:
         self.label = label
         self.restores = restores
         self.size = size
+        self.work = work
         self.after = 0
         self.followers: list[tuple[Var | None, Follower]] = []
         self.completed: set[int] = set()

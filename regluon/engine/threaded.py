@@ -1,6 +1,7 @@
 """ThreadedEngine: tasks run on worker threads as soon as what they read has been written."""
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from regluon.base import MXNetError
 from regluon.context import Context
 from regluon.engine import threads
+from regluon.engine.cores import Cores
 from regluon.engine.engine import (
     Engine,
     Event,
@@ -23,8 +25,12 @@ from regluon.engine.streams import Stream, find
 from regluon.engine.task import Follower, Gate, Task
 
 
+_REST = 1.0  # so many seconds are between two rests of a user's thread at least: they cost 0.1 ms
+
+
 class _Current(threading.local):
     worker: Worker | None = None
+    rested = -math.inf  # when this thread last let its team go
 
 
 class ThreadedEngine(Engine):
@@ -65,7 +71,7 @@ class ThreadedEngine(Engine):
         """Begin without tasks and threads, as at the start and in the child after a fork."""
         self._lock = threading.Lock()
         self._lanes: dict[tuple[Context, str], Lane] = {}
-        self._free = self._cores = self._given or threads.given()
+        self._cores = Cores(self._given or threads.given())
         self._pending = 0
         self._bytes = 0
         self._failures: dict[int, tuple[BaseException, bool]] = {}
@@ -86,13 +92,14 @@ class ThreadedEngine(Engine):
         size: int = 0,
         label: tuple[str, str] = ("", ""),
         restores: Sequence[Var] = (),
+        work: float = math.inf,
     ) -> None:
         """Queue `fn` and return; it runs once every variable it reads has been written."""
         worker = self._current.worker
         if worker is not None and worker.owns((*reads, *writes)):
             self._nest(fn, (*reads, *writes))
             return
-        task = Task(next(self._numbers), fn, reads, writes, priority, label, size, restores)
+        task = Task(next(self._numbers), fn, reads, writes, priority, label, size, restores, work)
         if self.observer is not None:
             task.pushed = time.perf_counter()
         with self._lock:
@@ -123,7 +130,7 @@ class ThreadedEngine(Engine):
             computes = kind == "compute" and ctx.device_type == "cpu"
             many = computes and not self.fixed
             name = f"{ctx}" if kind == "compute" else f"{ctx} {kind}"
-            limit = max(self._cores, 1) if many else 1
+            limit = max(self._cores.count, 1) if many else 1
             lane = Lane(name, limit, computes=computes, stream=self._streams(ctx, kind))
             self._lanes[ctx, kind] = lane
         return lane
@@ -142,12 +149,9 @@ class ThreadedEngine(Engine):
         """Follow `torch.set_num_threads` of the user's thread while nothing runs."""
         if self._given is None and self._current.worker is None:
             cores = threads.given()
-            if cores != self._cores:
-                self._free += cores - self._cores
-                self._cores = cores
+            if self._cores.follow(cores) and not self.fixed:
                 for lane in self._lanes.values():
-                    if lane.computes and not self.fixed:
-                        lane.limit = cores
+                    lane.limit = cores if lane.computes else lane.limit
 
     # Starting: all with the lock held
 
@@ -157,27 +161,19 @@ class ThreadedEngine(Engine):
             if not lane.computes:
                 while lane.room() > 0:
                     self._hand(lane, 0)
-        while self._free > 0:
-            lanes = [lane for lane in self._lanes.values() if lane.computes and lane.room() > 0]
-            if not lanes:
-                return
-            share = min(self.fixed, self._cores)
-            if share > self._free:
-                return
-            if not share:
-                share = max(1, self._free // sum(lane.room() for lane in lanes))
-            self._hand(min(lanes, key=lambda lane: (lane.running, lane.ready[0])), share)
+        while found := self._cores.next(self._lanes.values(), self.fixed):
+            self._hand(*found)
 
     def _hand(self, lane: Lane, share: int) -> None:
         task = lane.pop()
-        if lane.idle:
-            worker = lane.idle.pop()
-        else:
+        worker = lane.take(share)
+        if worker is None:
             worker = Worker(lane, self._work)
             lane.workers.append(worker)
+        self._cores.gather(worker, share, self._lanes.values())
         worker.task = task
         worker.threads = share
-        self._free -= share
+        self._cores.free -= share
         worker.inbox.put((task, share))
 
     def _go(self, followers: Iterable[Follower]) -> None:
@@ -197,6 +193,9 @@ class ThreadedEngine(Engine):
             if item is None:
                 return
             task, share = item
+            if task is None:
+                threads.release()
+                continue
             if share and share != used:
                 threads.use(share)
                 used = share
@@ -231,7 +230,7 @@ class ThreadedEngine(Engine):
         self._bytes -= task.size
         self._go(task.leave(error))
         if worker is not None:
-            self._free += worker.threads
+            self._cores.free += worker.threads
             worker.threads = 0
             worker.task = None
             worker.lane.idle.append(worker)
@@ -287,6 +286,7 @@ class ThreadedEngine(Engine):
             raise_at_read(error)
 
     def _await(self, variables: Iterable[Var], *, readers: bool) -> None:
+        self._rest()
         gate = Gate()
         with self._lock:
             for var in variables:
@@ -299,12 +299,19 @@ class ThreadedEngine(Engine):
         finally:
             self._unblock()
 
+    def _rest(self) -> None:
+        """A user's thread that is about to wait leaves the cores to the workers."""
+        current = self._current
+        if current.worker is None and time.monotonic() - current.rested > _REST:
+            threads.release()
+            current.rested = time.monotonic()
+
     def _block(self) -> None:
         """A worker that waits gives its cores and its place in the lane to others."""
         worker = self._current.worker
         if worker is not None and worker.task is not None:
             worker.lane.blocked += 1
-            self._free += worker.threads
+            self._cores.free += worker.threads
             self._start()
 
     def _unblock(self) -> None:
@@ -312,7 +319,7 @@ class ThreadedEngine(Engine):
         if worker is not None and worker.task is not None:
             with self._lock:
                 worker.lane.blocked -= 1
-                self._free -= worker.threads
+                self._cores.free -= worker.threads
 
     def wait_all(self) -> None:
         """Return when every task is finished; raise what failed, several as one ExceptionGroup."""
@@ -329,6 +336,7 @@ class ThreadedEngine(Engine):
 
     def _drain(self, tasks: int, size: int) -> None:
         """Wait until at most so many tasks and bytes are pending."""
+        self._rest()
         gate = Gate()
         with self._lock:
             if self._pending <= tasks and (self._bytes <= size or self._pending == 0):
@@ -391,5 +399,6 @@ class ThreadedEngine(Engine):
         self._reset()
         self._failures = failures
         self._current = _Current()
-        self._free = self._cores = self._given = 1
+        self._given = 1
+        self._cores = Cores(1)
         threads.use(1)

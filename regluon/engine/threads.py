@@ -15,13 +15,16 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _found(name: str, *patterns: str) -> Callable[[int], object] | None:
+_SOFT = 1  # omp_pause_soft: settings stay
+
+
+def _found(name: str, *patterns: str) -> Callable[..., object] | None:
     """Find a function in the libraries that torch itself uses."""
     folder = Path(torch.__file__).parent / "lib"
     for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
             try:
-                found: Callable[[int], object] = getattr(ctypes.CDLL(str(path)), name)
+                found: Callable[..., object] = getattr(ctypes.CDLL(str(path)), name)
             except (OSError, AttributeError):
                 continue
             return found
@@ -35,6 +38,8 @@ _set = (
     or torch.set_num_threads
 )
 _set_mkl = _found("MKL_Set_Num_Threads_Local", "libtorch_cpu.so", "libmkl_rt.so*")
+_pause = _found("omp_pause_resource", "libgomp*.so*")
+_host = _found("omp_get_initial_device", "libgomp*.so*")
 
 
 def given() -> int:
@@ -50,6 +55,17 @@ def use(count: int) -> None:
     _set(count)
     if _set_mkl is not None:
         _set_mkl(count)
+
+
+def release() -> None:
+    """End the threads that kernels called from this thread have kept; the next one starts new ones.
+
+    Every thread that calls kernels keeps such a team. GNU's OpenMP counts them all: where they are
+    more than the cores, each waits for its part of a kernel asleep, and waking costs a tenth of a
+    network's time.
+    """
+    if _pause is not None and _host is not None:
+        _pause(_SOFT, _host())
 
 
 def memory() -> int:

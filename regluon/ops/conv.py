@@ -4,6 +4,7 @@ A weight in torch's channels-last format makes `Convolution` bring its data into
 results and gradients keep it, so that a whole network runs without further conversions.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -142,11 +143,18 @@ def _convolution_infer(
     return (Spec(in_layout((image.shape[0], count, *sizes), last), data.dtype),)
 
 
+def _work(data: Array, weight: Array, *rest: Any) -> int:
+    """64 products take a nanosecond; a stride is left out."""
+    positions = data.numel() // max(1, math.prod(data.shape[1:2]))
+    return positions * weight.numel() // 64
+
+
 @register(
     _convolution_infer,
     nd="Convolution Convolution_v1",
     npx="convolution",
     symbol="Convolution",
+    effort=_work,
 )
 def convolution(
     data: Tensor,

@@ -19,10 +19,14 @@ class Spec(NamedTuple):
     shape: tuple[int, ...]
     dtype: torch.dtype
 
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return math.prod(self.shape)
+
     @property
     def nbytes(self) -> int:
         """The bytes that the values take."""
-        return math.prod(self.shape) * self.dtype.itemsize
+        return self.numel() * self.dtype.itemsize
 
 
 Infer = Callable[..., tuple[Spec, ...]]
@@ -57,7 +61,7 @@ class Op:
     check: Callable[..., None] | None  # value checks made on the device before the kernel
     doc: str
     instead: tuple[str, Any, str] | None = None  # attribute, value, and who takes over
-    effort: Callable[..., int] | None = None  # nanoseconds of a core, from the array arguments
+    effort: Callable[..., int] | None = None  # nanoseconds of a core, from tensors or their specs
     optional: frozenset[str] = field(init=False)  # the array parameters that may be None
     title: str = field(init=False)  # what messages and the profiler call it
     plain: bool = field(init=False)  # a call needs nothing but arrays and attributes
