@@ -372,7 +372,7 @@ def push(
         push_quietly(fn, reads, writes, ctx, name, priority, site=site, work=work)
 
 
-def push_quietly(
+def push_quietly(  # noqa: PLR0913 - all but five are rare
     fn: Callable[[], None],
     reads: Sequence[Handle],
     writes: Sequence[Handle],

@@ -72,10 +72,11 @@ class Lane:
         """Give the task that is to run next."""
         return heapq.heappop(self.ready)
 
-    def take(self, share: int) -> Worker | None:
-        """Give an idle worker: one that has a team if the task gets several cores, else without."""
+    def take(self, share: int, loop: Callable[[Worker], None]) -> Worker:
+        """Give a worker: one that has a team if the task gets several cores, else one without."""
         if not self.idle:
-            return None
+            self.workers.append(Worker(self, loop))
+            return self.workers[-1]
         chosen = (max if share > 1 else min)(self.idle, key=lambda worker: worker.team)
         self.idle.remove(chosen)
         return chosen

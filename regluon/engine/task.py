@@ -26,7 +26,7 @@ class Task:
         "number", "priority", "pushed", "reads", "restores", "size", "work", "writes",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but four are rare
         self,
         number: int,
         fn: Callable[[], None],

@@ -76,7 +76,6 @@ class ThreadedEngine(Engine):
         self._bytes = 0
         self._failures: dict[int, tuple[BaseException, bool]] = {}
         self._drained: list[tuple[Gate, int, int]] = []
-        self._stopping = False
 
     # Pushing
 
@@ -166,10 +165,7 @@ class ThreadedEngine(Engine):
 
     def _hand(self, lane: Lane, share: int) -> None:
         task = lane.pop()
-        worker = lane.take(share)
-        if worker is None:
-            worker = Worker(lane, self._work)
-            lane.workers.append(worker)
+        worker = lane.take(share, self._work)
         self._cores.gather(worker, share, self._lanes.values())
         worker.task = task
         worker.threads = share
@@ -301,10 +297,10 @@ class ThreadedEngine(Engine):
 
     def _rest(self) -> None:
         """A user's thread that is about to wait leaves the cores to the workers."""
-        current = self._current
-        if current.worker is None and time.monotonic() - current.rested > _REST:
+        now, current = time.monotonic(), self._current
+        if current.worker is None and now - current.rested > _REST:
             threads.release()
-            current.rested = time.monotonic()
+            current.rested = now
 
     def _block(self) -> None:
         """A worker that waits gives its cores and its place in the lane to others."""
