@@ -1,6 +1,5 @@
 """The short way through the door: a plain operator on finished arrays, computed on the spot."""
 
-import sys
 import weakref
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -29,12 +28,9 @@ def computed(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], l
     values: list[Any] = []
     home: Context | None = None
     for arg in args:
-        if isinstance(arg, Handle):
+        if type(arg) is cls or isinstance(arg, Handle):
             if (  # the writer first: when it is gone, the value is the one that it has left
-                arg.writer
-                or arg.error
-                or (value := arg._data) is None
-                or (limit < sys.maxsize and value.numel() > limit)
+                arg.writer or arg.error or (value := arg._data) is None or value.numel() > limit
             ) and (value := arg.ready(limit)) is None:
                 return None
             values.append(value)
@@ -46,7 +42,7 @@ def computed(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], l
             values.append(arg)
         else:
             return None
-    if home is None or (op.effort and limit < sys.maxsize and op.effort(*values) > limit):
+    if home is None or (op.effort and op.effort(*values) > limit):
         return None
     try:
         if op.check is not None:
@@ -73,7 +69,7 @@ def recorded(  # noqa: C901 - every call that it would be divided into is paid p
     home: Context | None = None
     work = 0
     for arg in args:
-        if isinstance(arg, Handle):
+        if type(arg) is cls or isinstance(arg, Handle):
             live = (node := arg._node) is not None and not node.spent
             if (
                 arg.writer
@@ -104,7 +100,7 @@ def recorded(  # noqa: C901 - every call that it would be divided into is paid p
         return computed(op, args, attrs, cls, limit)
     if not ((op.smooth or _smooth(op, args)) and torch.is_grad_enabled()):
         return None
-    if op.effort and limit < sys.maxsize and (work := op.effort(*values)) > limit:
+    if op.effort and (work := op.effort(*values)) > limit:
         return None
     try:
         if op.check is not None:
