@@ -8,6 +8,7 @@ from regluon.array import control, dispatch, np_functions
 from regluon.array.absent import Namespace
 from regluon.array.arguments import checked_context, drawn_as
 from regluon.array.handle import Handle
+from regluon.array.part import alone
 from regluon.array.shortcut import NUMBERS
 from regluon.base import KeywordError, nearest, user_line
 from regluon.ops.math import OF_NUMBERS
@@ -85,6 +86,29 @@ def signature_text(known: Sequence[inspect.Parameter]) -> str:
     return ", ".join(texts)
 
 
+_ON_ONE = """\
+    if type({0}) is _cls and out is None and {1}:
+        _found = _alone(_op, {0})
+        if _found is not None:
+            return _found
+"""
+"""What functions of one array begin with: the shortest way."""
+
+
+def _usual(op: Op) -> str:
+    """Return the text of a test that attributes are as they are by default, or "" for none."""
+    plain = {*map(type, op.attrs.values())} <= {bool, type(None)}  # `is` tells them
+    tests = (f"{name} is {value}" for name, value in op.attrs.items())
+    return " and ".join(tests) if op.plain and plain else ""
+
+
+def _takes_one(op: Op) -> bool:
+    """Say whether an operator makes one array of one, which `alone` can do if all is as usual."""
+    shaped = len(op.arrays) == op.outputs == 1 and not (op.variadic or op.listed)
+    other = op.check or op.effort or op.instead
+    return op.plain and shaped and not other and bool(_usual(op) or not op.attrs)
+
+
 def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Function:
     """Compile the public function of an operator: its signature, and one call of the door."""
     known = [item.replace(annotation=item.empty) for item in parameters(op, space)]
@@ -95,10 +119,10 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
     else:
         args = ", ".join(arrays)
     attrs = f"{{{', '.join(f'{name!r}: {name}' for name in op.attrs)}}}"
+    usual = _usual(op)
     if op.random and "shape" in op.attrs:
         attrs = f"_drawn_as({attrs}, out, {args or None})"
-    elif op.plain and op.attrs and {*map(type, op.attrs.values())} <= {bool, type(None)}:
-        usual = " and ".join(f"{name} is {value}" for name, value in op.attrs.items())
+    elif usual:
         attrs = f"{{}} if {usual} else {attrs}"  # a call is shorter without what it need not name
     tail = ", ctx=_context(ctx)" if op.creates else ""
     given = f"({args},)" if arrays else "()"
@@ -112,10 +136,12 @@ def make_function(op: Op, public: str, cls: type[Handle], space: str = "") -> Fu
         "    if _other:\n"
         "        _refuse(_other)\n"
         f"{_ON_NUMBERS.format(*arrays) if space == 'nd' and public in OF_NUMBERS else ''}"
+        f"{_ON_ONE.format(arrays[0], usual or True) if _takes_one(op) else ''}"
         f"    return {f'_tupled({made})' if _gives_tuple(op) else made}\n"
     )
     scope: dict[str, Any] = {
         "_invoke": dispatch.invoke,
+        "_alone": alone,
         "_op": op,
         "_instead": TABLE[op.instead[2]] if op.instead else None,
         "_cls": cls,

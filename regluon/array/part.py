@@ -1,4 +1,4 @@
-"""The short way, past the door, to `x[key]`, `x += y` and an optimizer's step on finished arrays.
+"""The short way, past the door: `x[key]`, `x += y`, `f(x)`, an optimizer's step, on what is there.
 
 Every function here returns None, or False, where the whole way must be gone: for rare keys, for
 recorded arrays, for values that are not computed yet, and for errors, which get their text there.
@@ -68,6 +68,21 @@ def part(array: H, key: Any) -> H | None:
     result = type(array)(piece, array._ctx)
     result.share_with(array)
     return result
+
+
+def alone(op: Op, array: H) -> H | None:
+    """Return what a plain operator makes of one array, everything else as usual."""
+    limit = selected.engine.direct
+    if limit < 0 or state.capture is not None or state.casts is not None:
+        return None
+    if array.writer or array.error or (data := array._data) is None or data.numel() > limit:
+        return None
+    if array._node is not None and state.recording:
+        return None
+    try:
+        return type(array)(op.fn(data), array._ctx)
+    except Exception:  # the whole way says what is wrong
+        return None
 
 
 def _row(array: H, data: Tensor, key: int) -> H | None:
