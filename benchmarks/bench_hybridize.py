@@ -36,8 +36,13 @@ of speed, and the goal:
     resnet18 training 16    step 0.95, hybridized 0.85 of MXNet (1.0); bfloat16 2.1 of float32 (1.6)
     build                   inference 0.34-0.44 s (0.5), training 1.6-2.1 s, step 0.9-1.8 s (1.0)
 
-The rows of mlp training are of a later run of 3 rounds than results/hybridize.json: since then a
-small network's step runs on the caller's thread.
+Later that day, one kind of case after the other, with `--only` (results/hybridize.json is of the
+run above): imperative 0.91 of torch eager in inference, 0.65 in training (0.67); step 2.04 of
+imperative (2) at batch 1, 1.96 (1.3) at 32, 0.12 and 0.44 of JAX; module 2.1 of torch.compile in
+inference, 1.6 in training (2). ResNet-18 0.96 of onnxruntime for one picture, 0.94 for 16 (0.95);
+training 1.02 of MXNet and 1.07 of torch.compile (1), bfloat16 2.18 of float32 (1.6), where the
+imperative run was as fast. Build 0.21-0.29 s for inference (0.5), 0.40-0.76 s for training with a
+batch of 4 (1.0); with one of 16 it is 1.2-1.5 s, of which 1.1 s are the run that is compared.
 """
 
 import argparse
