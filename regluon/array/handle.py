@@ -23,9 +23,13 @@ _LAYOUT = threading.Lock()  # is held while a view is found, which may change it
 
 def free(reads: "Sequence[Handle]", writes: "Sequence[Handle]") -> bool:
     """Say whether work on these arrays can be done now: nothing in them is unfinished."""
-    if any(array.root.readers for array in writes):
-        return False
-    return all(array.settled() for array in (*reads, *writes))
+    for array in writes:
+        if array.root.readers or not array.settled():
+            return False
+    for array in reads:  # noqa: SIM110 - a generator costs more than a short list of reads
+        if not array.settled():
+            return False
+    return True
 
 
 class Node:

@@ -8,7 +8,7 @@ from regluon.array import control, dispatch, np_functions
 from regluon.array.absent import Namespace
 from regluon.array.arguments import checked_context, drawn_as
 from regluon.array.handle import Handle
-from regluon.array.part import alone
+from regluon.array.part import alone, pair
 from regluon.array.shortcut import NUMBERS
 from regluon.base import KeywordError, nearest, user_line
 from regluon.ops.math import OF_NUMBERS
@@ -232,6 +232,10 @@ def _operator(op: Op) -> Function:
     invoke = dispatch.invoke
 
     def method(self: Handle, other: Any) -> Any:
+        if type(other) is type(self):
+            found = pair(op, self, other)
+            if found is not None:
+                return found
         return invoke(op, (self, other), {}, type(self))
 
     return method

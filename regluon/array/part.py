@@ -13,7 +13,7 @@ from torch import Tensor
 
 from regluon.array.dispatch import CLASSES, state
 from regluon.array.faults import located
-from regluon.array.handle import Handle, View
+from regluon.array.handle import Handle, Node, View
 from regluon.base import user_line
 from regluon.engine.selection import selected
 from regluon.ops.registry import Op
@@ -83,6 +83,44 @@ def alone(op: Op, array: H) -> H | None:
         return type(array)(op.fn(data), array._ctx)
     except Exception:  # the whole way says what is wrong
         return None
+
+
+def pair(op: Op, lhs: H, rhs: H) -> H | None:
+    """Return what a plain, smooth operator without attributes makes of two arrays, recorded too."""
+    engine = selected.engine
+    limit = engine.direct
+    if limit < 0 or state.capture is not None or state.casts is not None:
+        return None
+    home = lhs._ctx
+    if lhs.writer or lhs.error or rhs.writer or rhs.error or rhs._ctx is not home:
+        return None
+    first: Any = None
+    second: Any = None
+    if state.recording:
+        first, second = lhs._node, rhs._node
+        if first is not None and first.spent:
+            first = None
+        if second is not None and second.spent:
+            second = None
+    recorded = first is not None or second is not None
+    if recorded and (lhs._view or rhs._view or engine.ordered or not torch.is_grad_enabled()):
+        return None
+    one = lhs._data if first is None else lhs._graph
+    two = rhs._data if second is None else rhs._graph
+    if one is None or two is None or (work := one.numel()) > limit or (size := two.numel()) > limit:
+        return None
+    try:
+        result = op.fn(one, two)
+    except Exception:  # the whole way says what is wrong
+        return None
+    if not recorded:
+        return type(lhs)(result, home)
+    output = type(lhs)(None, home)
+    parents = (second,) if first is None else (first,) if second is None else (first, second)
+    inputs: Any = ((weakref.ref(lhs), lhs.version), (weakref.ref(rhs), rhs.version))
+    output._graph = result
+    output._node = Node(parents, inputs, work + size)
+    return output
 
 
 def _row(array: H, data: Tensor, key: int) -> H | None:

@@ -65,7 +65,7 @@ def recorded(  # noqa: C901 - every call that it would be divided into is paid p
     """
     values: list[Any] = []
     parents: list[Node] = []
-    inputs: list[tuple[weakref.ref[Handle], int]] = []  # with the versions that were read
+    inputs: list[Any] = []  # with the versions that were read
     home: Context | None = None
     work = 0
     for arg in args:
@@ -109,12 +109,15 @@ def recorded(  # noqa: C901 - every call that it would be divided into is paid p
     except Exception as error:
         raise located(error, op, args, attrs, user_line()) from error
     sources = tuple(parents)
-    outputs = []
-    for tensor in (result,) if type(result) is Tensor else result:
+    if type(result) is Tensor:
         output = cls(None, home)
+        output._graph = result
+        output._node = Node(sources, inputs, work)
+        return output
+    outputs = [cls(None, home) for _ in result]
+    for output, tensor in zip(outputs, result, strict=True):
         output._graph = tensor
         output._node = Node(sources, inputs, work)
-        outputs.append(output)
     return outputs if len(outputs) > 1 or op.listed else outputs[0]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from regluon.array.call_graph import CallGraph
 from regluon.array.dispatch import push, wait
 from regluon.array.handle import FunctionNode, Handle, Leaf, Node
 from regluon.base import ContextError, DTypeError, MXNetError, ShapeError, user_line
@@ -106,31 +107,31 @@ def backward(
 
     Heads on several contexts that have no graph in common are as many passes, at the same time.
     """
-    nodes = _checked_graph(heads, head_grads, train_mode)
-    for part, graph in _apart(heads, nodes):
-        _queue_backward(
-            [heads[i] for i in part], [head_grads[i] for i in part], graph, retain_graph
-        )
+    whole = _checked_graph(heads, head_grads, train_mode)
+    if len(heads) > 1:
+        for places, graph in _apart(heads, whole):
+            seeds = [head_grads[i] for i in places]
+            _queue_backward([heads[i] for i in places], seeds, graph, retain_graph)
+    else:
+        _queue_backward(heads, head_grads, whole, retain_graph)
 
 
-def _apart(
-    heads: Sequence[Handle], nodes: list[Node]
-) -> Iterable[tuple[Sequence[int], list[Node]]]:
-    """Divide the places of heads by context, with the nodes of each, if no node is in two parts."""
+def _apart(heads: Sequence[Handle], whole: CallGraph) -> Iterable[tuple[Sequence[int], CallGraph]]:
+    """Divide the places of heads by context, with the graph of each, if no node is in two."""
     places = range(len(heads))
-    homes = {head._ctx: None for head in heads}
-    if len(homes) == 1:
-        return [(places, nodes)]
-    parts = [[i for i in places if heads[i]._ctx is ctx] for ctx in homes]
-    graphs = [_graph([heads[i] for i in part]) for part in parts]
-    shared = sum(map(len, graphs)) > len(nodes)
-    return [(places, nodes)] if shared else zip(parts, graphs, strict=True)
+    homes = [head._ctx for head in heads]
+    parts = [[i for i in places if heads[i]._ctx is ctx] for ctx in dict.fromkeys(homes)]
+    if len(parts) == 1:
+        return [(places, whole)]
+    graphs = [CallGraph([heads[i] for i in part]) for part in parts]
+    shared = sum(len(graph.nodes) for graph in graphs) > len(whole.nodes)
+    return [(places, whole)] if shared else zip(parts, graphs, strict=True)
 
 
 def _queue_backward(
-    heads: Sequence[Handle], head_grads: Sequence[Any], nodes: Sequence[Node], retain_graph: bool
+    heads: Sequence[Handle], head_grads: Sequence[Any], graph: CallGraph, retain_graph: bool
 ) -> None:
-    leaves = [node for node in nodes if isinstance(node, Leaf)]
+    leaves = graph.leaves
     grads = [leaf.grad for leaf in leaves if leaf.grad is not None]
     homes = Counter([id(grad.root) for grad in grads]) if len(grads) > 1 else {}
     site = user_line()
@@ -147,42 +148,39 @@ def _queue_backward(
         try:
             if reached:
                 roots, given = zip(*reached, strict=True)
-                with _scope(nodes):
+                with _scope(graph):
                     torch.autograd.backward(roots, given, retain_graph=retain_graph)
             for leaf in leaves:
-                _clear_unreached(leaf)
+                if leaf.active is not None:
+                    _clear(leaf)
         except RuntimeError as error:
-            raise _explained(error, nodes, heads, site) from error
+            raise _explained(error, graph, heads, site) from error
         finally:
-            for leaf in leaves:
-                leaf.active = None
-                if leaf.tensor is not None:
-                    leaf.tensor.grad = None
+            _release(leaves)
             if not retain_graph:
                 _leave(heads)
 
     reads = [*heads, *_given(head_grads)]
     if not selected.engine.inline:
-        reads += _live_inputs(nodes)
+        reads += graph.live_inputs()
         reads += [leaf.grad for leaf in leaves if leaf.grad is not None and leaf.req == "add"]
-    work = sum(node.work for node in nodes)
-    push(task, reads, grads, heads[0]._ctx, "backward", work=work, site=site)
+    push(task, reads, grads, heads[0]._ctx, "backward", work=graph.work(), site=site)
     if not retain_graph:
-        _spend(nodes)
+        graph.spend()
 
 
-def _spend(nodes: Sequence[Node]) -> None:
-    """The graph is gone after this pass: its arrays are constants from now on."""
-    for node in nodes:
-        if not isinstance(node, Leaf):
-            node.spent = True
-            node.parents = ()
-
-
-def _clear_unreached(leaf: Leaf) -> None:
+def _clear(leaf: Leaf) -> None:
     """A leaf that the graph names but no gradient reached, as behind BlockGrad, gets zeros."""
-    if leaf.active is not None and leaf.grad is not None and leaf.req == "write":
+    if leaf.grad is not None and leaf.req == "write":
         leaf.deliver(torch.zeros_like(leaf.grad.value()))
+
+
+def _release(leaves: Sequence[Leaf]) -> None:
+    """End a pass: those that a gradient has reached have been released when it was delivered."""
+    for leaf in leaves:
+        if leaf.active is not None and leaf.tensor is not None:
+            leaf.tensor.grad = None
+        leaf.active = None
 
 
 def _leave(finished: Sequence[Handle]) -> None:
@@ -200,13 +198,13 @@ def grad(
     train_mode: bool = True,
 ) -> list[Any]:
     """Return the gradients of `heads` for `variables` as new arrays, their `.grad` untouched."""
-    nodes = _checked_graph(heads, head_grads, train_mode)
-    _check_variables(variables, nodes)
+    graph = _checked_graph(heads, head_grads, train_mode)
+    _check_variables(variables, graph)
     site = user_line()
     results = [type(v)(None, v._ctx, v.spec) for v in variables]
     if create_graph:
         sources = [seed._node for seed in _given(head_grads) if seed.recorded()]
-        parents = (*nodes, *(node for node in sources if node is not None))
+        parents = (*graph.calls, *graph.leaves, *(node for node in sources if node is not None))
         for result in results:
             result._node = Node(parents)
 
@@ -214,10 +212,10 @@ def grad(
         tensors, seeds = _seeded(heads, head_grads, recorded=create_graph)
         leaves = [variable.graph_value() for variable in variables]
         try:
-            with _scope(nodes):
+            with _scope(graph):
                 found = _gradients(tensors, leaves, seeds, retain_graph, create_graph)
         except RuntimeError as error:
-            raise _explained(error, nodes, heads, site) from error
+            raise _explained(error, graph, heads, site) from error
         shared = [*leaves, *(seed for seed in seeds if seed is not None)]
         taken = {tensor.untyped_storage().data_ptr() for tensor in shared}
         with torch.set_grad_enabled(create_graph):
@@ -230,11 +228,10 @@ def grad(
         if not retain_graph:
             _leave(heads)
 
-    reads = [*heads, *_given(head_grads), *variables, *_live_inputs(nodes)]
-    work = sum(node.work for node in nodes)
-    push(task, reads, results, heads[0]._ctx, "grad", work=work, site=site)
+    reads = [*heads, *_given(head_grads), *variables, *graph.live_inputs()]
+    push(task, reads, results, heads[0]._ctx, "grad", work=graph.work(), site=site)
     if not retain_graph:
-        _spend(nodes)
+        graph.spend()
     return results
 
 
@@ -264,16 +261,15 @@ def _gradients(
     return [next(found) if v.requires_grad else torch.zeros_like(v) for v in variables]
 
 
-def _check_variables(variables: Sequence[Handle], nodes: Sequence[Node]) -> None:
+def _check_variables(variables: Sequence[Handle], graph: CallGraph) -> None:
     """Raise unless the heads were computed from every one of `variables`."""
-    known = {id(node) for node in nodes}
     for number, variable in enumerate(variables):
         if not variable.recorded():
             raise MXNetError(
                 "grad() needs variables that are part of the recorded graph; call "
                 f"attach_grad() on them before recording (at {user_line()})"
             )
-        if id(variable._node) not in known:
+        if variable._node not in graph.nodes:
             raise MXNetError(
                 f"variable {number} of grad(), of shape {variable.spec.shape}, was not used to "
                 f"compute the heads (at {user_line()})"
@@ -282,8 +278,8 @@ def _check_variables(variables: Sequence[Handle], nodes: Sequence[Node]) -> None
 
 def _checked_graph(
     heads: Sequence[Handle], head_grads: Sequence[Handle | None], train_mode: bool
-) -> list[Node]:
-    """Return the nodes that the heads were computed from, checked that a backward pass may run."""
+) -> CallGraph:
+    """Return what the heads were computed from, checked that a backward pass may run."""
     if not heads:
         raise MXNetError(f"there is nothing to differentiate: no heads given (at {user_line()})")
     if len(heads) != len(head_grads):
@@ -304,47 +300,20 @@ def _checked_graph(
             )
         if seed is not None:
             _check_fit("head gradient", seed, head)
-    nodes = _graph(heads)
-    for function in _functions(nodes):
+    graph = CallGraph(heads)
+    for function in graph.functions:
         function.training = train_mode
         _check_saved(function)
-    return nodes
+    return graph
 
 
-def _graph(heads: Sequence[Handle]) -> list[Node]:
-    """Return every node that the heads were computed from, and the heads' own."""
-    found: dict[Node, None] = {}  # an ordered set
-    stack = [head._node for head in heads if head._node is not None]
-    while stack:
-        node = stack.pop()
-        if node in found:
-            continue
-        if node.spent:
-            raise MXNetError(
-                "part of this graph was freed by an earlier backward(); call that one with "
-                f"retain_graph=True (at {user_line()})"
-            )
-        found[node] = None
-        stack += node.parents
-    return list(found)
-
-
-def _functions(nodes: Iterable[Node]) -> list[FunctionNode]:
-    return [node for node in nodes if isinstance(node, FunctionNode)]
-
-
-def _scope(nodes: Iterable[Node]) -> AbstractContextManager[object]:
+def _scope(graph: CallGraph) -> AbstractContextManager[object]:
     """Return the scope of a backward pass: Python gradients run on the thread of the task."""
-    return torch.autograd.set_multithreading_enabled(False) if _functions(nodes) else nullcontext()
+    return torch.autograd.set_multithreading_enabled(False) if graph.functions else nullcontext()
 
 
 def _given(head_grads: Iterable[Handle | None]) -> list[Handle]:
     return [seed for seed in head_grads if seed is not None]
-
-
-def _live_inputs(nodes: Iterable[Node]) -> list[Handle]:
-    """Return the arrays of the graph that still exist: whoever writes them must wait."""
-    return [array for node in nodes for ref, _ in node.inputs if (array := ref()) is not None]
 
 
 def _seeded(
@@ -383,14 +352,14 @@ def _changed(arrays: Sequence[Handle], site: str) -> MXNetError:
 
 
 def _explained(
-    error: RuntimeError, nodes: Iterable[Node], heads: Sequence[Handle], site: str
+    error: RuntimeError, graph: CallGraph, heads: Sequence[Handle], site: str
 ) -> MXNetError:
     """Name the line that wrote to an array that backward still needed."""
     text = str(error)
     if "modified by an inplace operation" not in text:
         kind = type(error) if isinstance(error, MXNetError) else MXNetError
         return kind(f"{text}\n  in backward() called at {site}")
-    read = [(ref(), version) for node in nodes for ref, version in node.inputs]
+    read = [(ref(), version) for node in graph.calls for ref, version in node.inputs]
     read += [(head.root, 0) for head in heads if not isinstance(head._node, Leaf)]
     changed = [array for array, then in read if array is not None and array.version != then]
     return _changed(changed, site)

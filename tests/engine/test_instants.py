@@ -86,12 +86,16 @@ def alone(op: Any, args: Any, *others: Any) -> Any:
     return part.alone(op, *args)
 
 
-@pytest.mark.parametrize("way", [shortcut.computed, shortcut.recorded, alone])
+def pair(op: Any, args: Any, *others: Any) -> Any:
+    return part.pair(mx.ops.registry.TABLE["subtract"], nd.zeros((2, 3)), *args)
+
+
+@pytest.mark.parametrize("way", [shortcut.computed, shortcut.recorded, alone, pair])
 def test_a_small_operator_never_uses_the_value_before_the_one_being_written(way: Any) -> None:
     op = mx.ops.registry.TABLE["negative"]
     found = at_every_instant(
         lambda: finishing(lambda x: way(op, (x,), {}, nd.NDArray, 100)),
-        part.__file__ if way is alone else shortcut.__file__,
+        part.__file__ if way in (alone, pair) else shortcut.__file__,
     )
     assert len(found) > 5
     values = [array.asnumpy().tolist() for array in found if array is not None]

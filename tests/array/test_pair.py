@@ -1,0 +1,121 @@
+"""`a + b`, `a - b`, `a * b` go a way of their own: the same values, gradients and errors."""
+
+import itertools
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+import regluon as mx
+from regluon import autograd, nd
+from regluon.array import part
+
+
+OPERATORS = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
+FUNCTIONS = {
+    "add": nd.broadcast_add,
+    "subtract": nd.broadcast_sub,
+    "multiply": nd.broadcast_mul,
+}
+
+
+def leaf() -> Any:
+    x = nd.array([[1.0, 2.0], [3.0, 4.0]])
+    x.attach_grad()
+    return x
+
+
+def spent() -> Any:
+    x = leaf()
+    with autograd.record():
+        y = x * x
+    y.backward()
+    return y
+
+
+OPERANDS: dict[str, Callable[[], Any]] = {
+    "plain": lambda: nd.array([[5.0, -6.0], [7.0, 0.5]]),
+    "row": lambda: nd.array([[5.0, -6.0]]),
+    "view": lambda: nd.array([[[5.0, -6.0], [7.0, 0.5]]])[0],
+    "integers": lambda: nd.array([[5, -6], [7, 1]], dtype="int32"),
+    "leaf": leaf,
+    "leaf's view": lambda: leaf()[0:2],
+    "spent": spent,
+    "result": lambda: leaf() * 3,
+    "result's view": lambda: (leaf() * 3)[0:1],
+}
+
+
+def outcome(call: Callable[[Any, Any], Any], left: str, right: str, recorded: bool) -> Any:
+    """Return the value of a call and the gradients of the leaves that it was made of."""
+    leaves: list[Any] = []
+    made = mx.nd.NDArray.attach_grad
+
+    def noted(self: Any, *args: Any) -> None:
+        made(self, *args)
+        leaves.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mx.nd.NDArray, "attach_grad", noted)
+        with autograd.record() if recorded else autograd.pause():
+            lhs = OPERANDS[left]()
+            y = call(lhs, lhs if left == right else OPERANDS[right]())
+    if recorded and y.recorded():
+        y.backward()
+    return y.asnumpy().tolist(), y.dtype, [x.grad.asnumpy().tolist() for x in leaves]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_operator_is_the_function_of_the_same_name(name: str, recorded: bool) -> None:
+    for left, right in itertools.product(OPERANDS, repeat=2):
+        found = outcome(OPERATORS[name], left, right, recorded)
+        assert found == outcome(FUNCTIONS[name], left, right, recorded), (left, right)
+
+
+@pytest.fixture
+def naive() -> Iterator[None]:
+    previous = mx.engine.set_type("NaiveEngine")
+    yield
+    mx.engine.set_type(previous)
+
+
+@pytest.mark.usefixtures("naive")
+def test_the_short_way_is_gone_for_arrays_of_one_context_that_are_there() -> None:
+    op = mx.ops.registry.TABLE["add"]
+    x, y = leaf(), OPERANDS["plain"]()
+    assert part.pair(op, x, y) is not None
+    assert part.pair(op, x, y.as_in_context(mx.cpu(1))) is None
+    with autograd.record():
+        assert part.pair(op, x, y).recorded()
+        assert not part.pair(op, y, y).recorded()
+        with torch.no_grad():
+            assert part.pair(op, x, y) is None
+        assert part.pair(op, x[0], y) is None
+    assert not part.pair(op, x, y).recorded()
+
+
+def test_a_mistake_names_both_shapes_and_the_line() -> None:
+    x, y = leaf(), nd.ones((3, 2))
+    with autograd.record(), pytest.raises(mx.MXNetError, match=r"test_pair.py:\d+"):
+        x + y
+    with pytest.raises(mx.MXNetError, match=r"\(2, 2\).*\(3, 2\)"):
+        x * y
+
+
+def test_what_was_read_and_is_written_before_backward_is_named() -> None:
+    x, y = leaf(), OPERANDS["plain"]()
+    with autograd.record():
+        z = x * y
+    y[:] = 0
+    nd.waitall()
+
+    def differentiate() -> None:
+        z.backward()
+        nd.waitall()
+
+    with pytest.raises(mx.MXNetError, match=r"shape \(2, 2\), written at .*test_pair.py"):
+        differentiate()
+    assert x.asnumpy().tolist() == leaf().asnumpy().tolist()
