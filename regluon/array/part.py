@@ -71,18 +71,34 @@ def part(array: H, key: Any) -> H | None:
 
 
 def alone(op: Op, array: H) -> H | None:
-    """Return what a plain operator makes of one array, everything else as usual."""
-    limit = selected.engine.direct
+    """Return what a plain operator makes of one array, everything else as usual, recorded too."""
+    engine = selected.engine
+    limit = engine.direct
     if limit < 0 or state.capture is not None or state.casts is not None:
         return None
-    if array.writer or array.error or (data := array._data) is None or data.numel() > limit:
+    if array.writer or array.error:
         return None
-    if array._node is not None and state.recording:
+    node = array._node if state.recording else None
+    if node is not None and node.spent:
+        node = None
+    if node is None:
+        data = array._data
+    elif array._view or not op.smooth or engine.ordered or not torch.is_grad_enabled():
+        return None
+    else:
+        data = array._graph
+    if data is None or (work := data.numel()) > limit:
         return None
     try:
-        return type(array)(op.fn(data), array._ctx)
+        result = op.fn(data)
     except Exception:  # the whole way says what is wrong
         return None
+    if node is None:
+        return type(array)(result, array._ctx)
+    output = type(array)(None, array._ctx)
+    output._graph = result
+    output._node = Node((node,), ((weakref.ref(array), array.version),), work)
+    return output
 
 
 def pair(op: Op, lhs: H, rhs: H) -> H | None:
@@ -116,10 +132,11 @@ def pair(op: Op, lhs: H, rhs: H) -> H | None:
     if not recorded:
         return type(lhs)(result, home)
     output = type(lhs)(None, home)
-    parents = (second,) if first is None else (first,) if second is None else (first, second)
     inputs: Any = ((weakref.ref(lhs), lhs.version), (weakref.ref(rhs), rhs.version))
     output._graph = result
-    output._node = Node(parents, inputs, work + size)
+    output._node = Node(
+        (first, second) if first and second else (first or second,), inputs, work + size
+    )
     return output
 
 

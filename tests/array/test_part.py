@@ -1,4 +1,4 @@
-"""`a + b`, `a - b`, `a * b` go a way of their own: the same values, gradients and errors."""
+"""`a + b`, `f(x)`: the short way gives the values, gradients and errors of the whole way."""
 
 import itertools
 import operator
@@ -10,7 +10,7 @@ import torch
 
 import regluon as mx
 from regluon import autograd, nd
-from regluon.array import part
+from regluon.array import dispatch, part
 
 
 OPERATORS = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
@@ -75,6 +75,19 @@ def test_an_operator_is_the_function_of_the_same_name(name: str, recorded: bool)
         assert found == outcome(FUNCTIONS[name], left, right, recorded), (left, right)
 
 
+@pytest.mark.parametrize("name", ["tanh", "negative", "sum", "sign", "shape_array"])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_function_of_one_array_is_the_operator(name: str, recorded: bool) -> None:
+    op = mx.ops.registry.NAMESPACES["nd"][name]
+
+    def whole(x: Any, _: Any) -> Any:
+        return dispatch.Issue(op, (x,), {}, nd.NDArray, None, None).issue()
+
+    for operand in OPERANDS:
+        found = outcome(lambda x, _: getattr(nd, name)(x), operand, operand, recorded)
+        assert found == outcome(whole, operand, operand, recorded), operand
+
+
 @pytest.fixture
 def naive() -> Iterator[None]:
     previous = mx.engine.set_type("NaiveEngine")
@@ -84,7 +97,7 @@ def naive() -> Iterator[None]:
 
 @pytest.mark.usefixtures("naive")
 def test_the_short_way_is_gone_for_arrays_of_one_context_that_are_there() -> None:
-    op = mx.ops.registry.TABLE["add"]
+    op, tanh, sign = (mx.ops.registry.TABLE[name] for name in ("add", "tanh", "sign"))
     x, y = leaf(), OPERANDS["plain"]()
     assert part.pair(op, x, y) is not None
     assert part.pair(op, x, y.as_in_context(mx.cpu(1))) is None
@@ -94,12 +107,16 @@ def test_the_short_way_is_gone_for_arrays_of_one_context_that_are_there() -> Non
         with torch.no_grad():
             assert part.pair(op, x, y) is None
         assert part.pair(op, x[0], y) is None
+        assert part.alone(tanh, x).recorded()
+        assert not part.alone(sign, y).recorded()
+        assert part.alone(tanh, x[0]) is None
+    assert not part.alone(tanh, x).recorded()
     assert not part.pair(op, x, y).recorded()
 
 
 def test_a_mistake_names_both_shapes_and_the_line() -> None:
     x, y = leaf(), nd.ones((3, 2))
-    with autograd.record(), pytest.raises(mx.MXNetError, match=r"test_pair.py:\d+"):
+    with autograd.record(), pytest.raises(mx.MXNetError, match=r"test_part.py:\d+"):
         x + y
     with pytest.raises(mx.MXNetError, match=r"\(2, 2\).*\(3, 2\)"):
         x * y
@@ -116,6 +133,6 @@ def test_what_was_read_and_is_written_before_backward_is_named() -> None:
         z.backward()
         nd.waitall()
 
-    with pytest.raises(mx.MXNetError, match=r"shape \(2, 2\), written at .*test_pair.py"):
+    with pytest.raises(mx.MXNetError, match=r"shape \(2, 2\), written at .*test_part.py"):
         differentiate()
     assert x.asnumpy().tolist() == leaf().asnumpy().tolist()
