@@ -172,8 +172,10 @@ class Handle(Var):
         """Say whether the value is there: no unfinished task writes it, none failed to."""
         if self.writer is not None or self.error is not None or self.mark is not None:
             return False
-        view = self._view
-        return view is None or (view.base.writer is None and view.base.error is None)
+        if self._view is None:
+            return True
+        base = self._view.base
+        return base.writer is None and base.error is None and base.mark is None
 
     def graph_ready(self, limit: int) -> Tensor | None:
         """Return the tensor that carries gradients if it is there and not too large."""

@@ -39,9 +39,9 @@ def part(array: H, key: Any) -> H | None:
     limit = selected.engine.direct
     if limit < 0 or state.capture is not None or (array._node is not None and state.recording):
         return None
-    if not array.settled():
-        return None
     outer = array._view
+    if array.writer or array.error or array.mark or (outer and not array.settled()):
+        return None
     data = array._data if outer is None else outer.value()
     if data is None:
         return None
@@ -76,7 +76,7 @@ def alone(op: Op, array: H) -> H | None:
     limit = engine.direct
     if limit < 0 or state.capture is not None or state.casts is not None:
         return None
-    if array.writer or array.error:
+    if array.writer or array.error or array.mark:
         return None
     node = array._node if state.recording else None
     if node is not None and node.spent:
@@ -108,7 +108,9 @@ def pair(op: Op, lhs: H, rhs: H) -> H | None:
     if limit < 0 or state.capture is not None or state.casts is not None:
         return None
     home = lhs._ctx
-    if lhs.writer or lhs.error or rhs.writer or rhs.error or rhs._ctx is not home:
+    if lhs.writer or lhs.error or lhs.mark or rhs.writer or rhs.error or rhs.mark:
+        return None
+    if rhs._ctx is not home:
         return None
     first: Any = None
     second: Any = None
@@ -181,13 +183,13 @@ def _chosen(array: H, data: Tensor, key: Handle, limit: int) -> H | None:
     index = key.ready(limit)
     if index is None or index.dtype not in _WHOLE or not data.is_cpu:
         return None
-    if key._ctx is not array._ctx or data.numel() > limit:
+    if key._ctx is not array._ctx or data.numel() > limit or index.dim() != 1:
         return None
     try:
-        rows = data[index]
+        rows = data.index_select(0, index)  # faster than data[index], which takes negative ones
     except (IndexError, RuntimeError):
         return None
-    return type(array)(rows, array._ctx) if rows.numel() and rows.numel() <= limit else None
+    return type(array)(rows, array._ctx) if 0 < rows.numel() <= limit else None
 
 
 def updated(array: Handle, name: str, other: Any) -> bool:

@@ -30,7 +30,11 @@ def computed(op: Op, args: Sequence[Any], attrs: dict[str, Any], cls: type[H], l
     for arg in args:
         if type(arg) is cls or isinstance(arg, Handle):
             if (  # the writer first: when it is gone, the value is the one that it has left
-                arg.writer or arg.error or (value := arg._data) is None or value.numel() > limit
+                arg.writer
+                or arg.error
+                or arg.mark
+                or (value := arg._data) is None
+                or value.numel() > limit
             ) and (value := arg.ready(limit)) is None:
                 return None
             values.append(value)
@@ -74,6 +78,7 @@ def recorded(  # noqa: C901 - every call that it would be divided into is paid p
             if (
                 arg.writer
                 or arg.error
+                or arg.mark
                 or (live and arg._view)  # its base may be at another place by now
                 or (value := arg._graph if live else arg._data) is None
                 or (size := value.numel()) > limit

@@ -10,7 +10,7 @@ import torch
 
 import regluon as mx
 from regluon import autograd, nd
-from regluon.array import dispatch, part
+from regluon.array import dispatch, part, shortcut
 
 
 OPERATORS = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
@@ -112,6 +112,23 @@ def test_the_short_way_is_gone_for_arrays_of_one_context_that_are_there() -> Non
         assert part.alone(tanh, x[0]) is None
     assert not part.alone(tanh, x).recorded()
     assert not part.pair(op, x, y).recorded()
+
+
+@pytest.mark.usefixtures("naive")
+@pytest.mark.parametrize("viewed", [False, True])
+def test_what_a_device_still_copies_goes_the_whole_way(viewed: bool) -> None:
+    op, tanh = (mx.ops.registry.TABLE[name] for name in ("add", "tanh"))
+    marked, y = nd.ones((2, 2)), nd.ones((2, 2))
+    x = marked[0:2] if viewed else marked
+    marked.mark = object()
+    assert part.pair(op, x, y) is part.pair(op, y, x) is part.alone(tanh, x) is None
+    assert part.part(x, slice(0, 1)) is None
+    assert not part.updated(x, "add", y)
+    for way in (shortcut.computed, shortcut.recorded):
+        assert way(op, (x, y), {}, nd.NDArray, 100) is None
+    marked.mark = None
+    assert part.updated(x, "add", y)
+    assert marked.asnumpy().tolist() == [[2, 2], [2, 2]]
 
 
 def test_a_mistake_names_both_shapes_and_the_line() -> None:
