@@ -34,12 +34,13 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from bench_overhead import steps
-from timing import Peer, interleave, machine, seconds, write_results
+from timing import Peer, interleave, machine, seconds, serve, write_results
 
 import regluon as mx
 
@@ -282,12 +283,19 @@ def python(args: argparse.Namespace, peer: Peer | None) -> dict[str, float]:
 
 def training(name: str, repeat: int) -> Case:
     def case(args: argparse.Namespace, peer: Peer | None) -> dict[str, float]:
-        """Seconds of a training step that never waits, and a wait at the end."""
-        step = steps(name)["regluon"]
-        return interleave(
-            {engine: on(engine, step, repeat) for engine in ("ThreadedEngine", "NaiveEngine")},
-            args.rounds,
-        )
+        """Seconds of a training step and the wait after it, each engine in a process of its own."""
+        engines = {
+            engine: Peer(
+                sys.executable, Path(__file__), "--serve", settings=[f"MXNET_ENGINE_TYPE={engine}"]
+            )
+            for engine in ("ThreadedEngine", "NaiveEngine")
+        }
+        try:
+            variants = {engine: partial(one, name, repeat) for engine, one in engines.items()}
+            return interleave(variants, max(args.rounds, 15))
+        finally:
+            for one in engines.values():
+                one.close()
 
     return case
 
@@ -303,6 +311,7 @@ CASES: dict[str, Case] = {
     "mlp 32": training("mlp 32", 40),
     "resnet18": training("resnet18", 2),
 }
+STEPS = {name: lambda name=name: steps(name)["regluon"] for name in ("mlp 32", "resnet18")}
 
 
 def main() -> None:
@@ -311,7 +320,11 @@ def main() -> None:
     parser.add_argument("--mxnet-python", default="")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="")
+    parser.add_argument("--serve", action="store_true", help="be the process of one engine")
     args = parser.parse_args()
+    if args.serve:
+        serve(STEPS, mx.nd.waitall)
+        return
     args.cores = torch.get_num_threads()
     peer = (
         Peer(args.mxnet_python, Path(__file__).with_name("peer_mxnet.py"))

@@ -5,9 +5,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 
+from regluon.engine import threads
 from regluon.engine.engine import Var, meets
 from regluon.engine.streams import Stream
 from regluon.engine.task import Task
+
+
+_PATIENCE = 0.02  # so many seconds an idle worker keeps its team: a new one costs 0.1 ms
 
 
 class Worker:
@@ -25,6 +29,28 @@ class Worker:
             target=loop, args=(self,), name=f"regluon {lane.name}", daemon=True
         )
         self.thread.start()
+
+    def next(self, lock: threading.Lock) -> tuple[Task, int] | None:
+        """Wait for a task and its cores, None at the end; let the team go if that takes long.
+
+        Whoever changes `team` holds `lock`.
+        """
+        while True:
+            try:
+                item = self.inbox.get(timeout=_PATIENCE if self.team > 1 else None)
+            except queue.Empty:
+                with lock:
+                    if self.task is not None:
+                        continue  # it is on its way
+                    self.team = 1
+                threads.release()
+                continue
+            if item is None:
+                return None
+            task, share = item
+            if task is not None:
+                return task, share
+            threads.release()
 
     def owns(self, variables: Iterable[Var]) -> bool:
         """Say whether the running task reads or writes one of these variables."""

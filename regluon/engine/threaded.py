@@ -185,13 +185,10 @@ class ThreadedEngine(Engine):
         self._current.worker = worker
         used = threads.given()
         while True:
-            item = worker.inbox.get()
+            item = worker.next(self._lock)
             if item is None:
                 return
             task, share = item
-            if task is None:
-                threads.release()
-                continue
             if share and share != used:
                 threads.use(share)
                 used = share

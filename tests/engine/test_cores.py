@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from regluon import cpu
-from regluon.engine import threads
+from regluon.engine import lane, threads
 from regluon.engine.engine import Var
 from regluon.engine.threaded import ThreadedEngine
 
@@ -45,7 +45,8 @@ class Told:
 
 
 @pytest.fixture
-def told():
+def told(monkeypatch):
+    monkeypatch.setattr(lane, "_PATIENCE", 60.0)
     engine = ThreadedEngine(cores=2)
     told = Told(engine)
     yield told
@@ -138,6 +139,23 @@ def test_of_workers_that_rest_only_as_many_keep_threads_as_there_are_cores(told)
         told.end(f"on {device}")
         told.engine.wait_all()
     assert [told.workers[f"on {device}"].team for device in (0, 1)] == [1, 2]
+
+
+def test_a_worker_lets_its_threads_go_when_nothing_comes(told, monkeypatch):
+    monkeypatch.setattr(lane, "_PATIENCE", 0.05)
+    released = threading.Event()
+    monkeypatch.setattr(threads, "release", released.set)
+    told.push("first", 1e6)
+    assert told.runs("first")
+    worker = told.workers["first"]
+    assert worker.team == 2
+    told.end("first")
+    assert released.wait(20)
+    assert worker.team == 1
+    told.push("last", 1e6)
+    assert told.runs("last")
+    assert told.workers["last"] is worker
+    assert worker.team == told.cores["last"] == 2
 
 
 def test_release_ends_the_threads_that_kernels_kept():
