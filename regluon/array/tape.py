@@ -48,9 +48,12 @@ def adopt(array: Handle, leaf: Tensor, grad: Handle | None, req: str) -> None:
 
     def finished(tensor: Tensor) -> None:
         owner = reference()
-        if owner is not None and owner.active is not None and tensor.grad is not None:
+        if owner is None or owner.active is None:
+            return
+        gradient = tensor.grad
+        if gradient is not None:
             taken, owner.active = owner.active, None
-            owner.deliver(_own(tensor.grad, taken))
+            owner.deliver(_own(gradient, taken))
             tensor.grad = None
             if owner.early is not None:
                 selected.engine.complete(owner.early)

@@ -6,9 +6,12 @@ from torch import Tensor
 from regluon.base import OutOfRangeError
 
 
+_FEW = 64  # so many are looked at one by one: a kernel and its two results cost more
+
+
 def check_below(indices: Tensor, bound: int, what: str) -> None:
     """Raise unless all `indices` lie in 0 ... bound - 1; the error names one that does not."""
-    if not indices.numel():
+    if indices.numel() <= _FEW and all(0 <= i < bound for i in indices.flatten().tolist()):
         return
     low, high = (end.item() for end in torch.aminmax(indices))
     if not (low >= 0 and high < bound):

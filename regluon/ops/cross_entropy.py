@@ -56,7 +56,7 @@ def sparse_cross_entropy(
     A label outside 0 ... classes - 1 is an error (MXNet clips it).
     """
     axis, without, kept = _shapes(data, label, axis)
-    target = label.reshape(without).long()
+    target = (label if label.shape == without else label.reshape(without)).long()
     if data.dim() == 1:
         data, target = data.unsqueeze(0), target.reshape(1)
     elif axis != 1:
