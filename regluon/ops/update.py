@@ -6,6 +6,7 @@ The arithmetic is MXNet's: SGD clips the rescaled gradient and then adds the wei
 it first; `clip_gradient` below 0 means none. NaN and infinity pass through to the weights.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -72,6 +73,12 @@ def _run(kernel: Kernel, groups: Groups, lrs: Sequence[float], wds: Sequence[flo
     granted: arrays laid out otherwise than their weight are updated in a copy. Other layouts than
     the row-major one they do in copies themselves, 14 times slower, unless they see bare memory.
     """
+    rates = list(zip(lrs, wds, strict=True))
+    if len(set(rates)) == 1 and all(
+        map(Tensor.is_contiguous, itertools.chain.from_iterable(groups))
+    ):
+        kernel([list(group) for group in groups], *rates[0])
+        return
     work = [list(group) for group in groups]
     copied = []
     for at, arrays in enumerate(zip(*groups, strict=True)):
@@ -82,7 +89,6 @@ def _run(kernel: Kernel, groups: Groups, lrs: Sequence[float], wds: Sequence[flo
         elif not arrays[0].is_contiguous():
             for group in work:
                 group[at] = group[at].as_strided((group[at].numel(),), (1,))
-    rates = list(zip(lrs, wds, strict=True))
     for lr, wd in dict.fromkeys(rates):
         chosen = [at for at, rate in enumerate(rates) if rate == (lr, wd)]
         kernel([[group[at] for at in chosen] for group in work], lr, wd)

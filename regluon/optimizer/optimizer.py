@@ -144,10 +144,11 @@ class Optimizer:
 
     def _update_count(self, index: Index | Sequence[Index]) -> None:
         """Count an update of these weights."""
-        counts = self._index_update_count
+        counts, latest = self._index_update_count, self.num_update
         for each in [index] if isinstance(index, int | str) else index:
-            counts[each] = counts.get(each, self.begin_num_update) + 1
-            self.num_update = max(self.num_update, counts[each])
+            counts[each] = count = counts.get(each, self.begin_num_update) + 1
+            latest = max(latest, count)
+        self.num_update = latest
 
     def _get_lrs(self, indices: Sequence[Index]) -> list[float]:
         """Return the rates of these weights."""
