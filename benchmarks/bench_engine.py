@@ -12,21 +12,22 @@ Cases, interleaved in one run, medians:
     lecture    A, B, C, D of the lecture with large arrays: do B and C overlap in the trace
     files      a host part that releases the interpreter lock beside an equal compute part
     python     a pure Python host part beside an equal compute part, by switch interval
-    resnet18, mlp   training steps: ThreadedEngine against NaiveEngine
+    resnet18, mlp   training steps: ThreadedEngine against NaiveEngine, each in a process of its
+                    own, as a program has one engine: in one they leave each other their threads
 
-Measured on 2026-11-23 on a two-core Xeon with nothing else on it, medians of 5 to 9 rounds; the
-goal behind each:
+Measured on 2026-11-23 on a two-core Xeon with nothing else on it, medians of 5 to 15 rounds in
+several runs; the goal behind each:
 
-    dispatch 0.83 ms (1 ms; MXNet 0.54)          tiny 5 us (5; MXNet 18, torch 3)
-    contexts 0.57, 0.62 and, in the last run, 0.69 (0.6); 1.03-1.11 of one context on both cores
-    branches 0.57 of serial (0.65), overlapping for 89 % of their time
-    lecture  B and C overlap for 97 %            files 0.95 of the longer part (1.15)
-    python   1.09, 0.83, 1.02, 1.30 of the longer part at 5, 1, 0.2, 0.05 ms: the default stays
-    resnet18 1.06, 1.12, 1.15, up to 1.3 (1.02)  mlp 1.01 (1.1)
+    dispatch 0.64, 0.66 ms (1 ms; MXNet 0.46-0.57)    tiny 3-5 us (5; MXNet 19-21, torch 2-3)
+    contexts 0.52, 0.60, 0.61, 0.63 of one after the other (0.6); 0.98-1.27 of one context on both
+    branches 0.60, 0.70 of serial (0.65), overlapping for 80-87 % of their time
+    lecture  B and C overlap for 89-93 %              files 1.00 of the longer part (1.15)
+    python   1.02-1.41, 0.93-0.98, 1.05-1.16, 0.78-0.98 of the longer part at 5, 1, 0.2, 0.05 ms
+    resnet18 0.94, 1.00, 1.00, 1.01, 1.03, 1.03, 1.05 (1.02)    mlp 0.98, 1.00, 1.02 (1.1)
 
-A ResNet-18's step touches 14,000 new pages of memory under ThreadedEngine and 3,000 under
-NaiveEngine: the C library gives every thread a heap of its own. With MALLOC_ARENA_MAX=1 in the
-environment the ratio is 1.01-1.02, but NaiveEngine is not faster for it, and at times slower.
+The machine's own speed changed by up to 40 % within minutes, which these medians show. A shorter
+switch interval lets the first kernel of a step begin 5 ms earlier, beside the program that still
+goes on: it takes as much longer, and the step's time is the same.
 """
 
 import argparse

@@ -22,27 +22,24 @@ The MLP runs on one thread, the ResNet-18 on two. Variants: "step" is `gluon.hyb
 The table goes to the terminal with the ratios that are goals, the record with all figures and the
 largest relative differences to benchmarks/results/hybridize.json.
 
-Measured on 2026-11-23 on a two-core Xeon with nothing else on it, ThreadedEngine, 9 rounds; ratios
-of speed, and the goal:
+Measured on 2026-11-23 on a two-core Xeon with nothing else on it, ThreadedEngine, 6 rounds, the
+last ones of a ResNet-18 in training and of an MLP's with `--only`; ratios of speed, and the goal:
 
-    mlp inference 1         3.8 of imperative (2), 3.9 of MXNet static (1.3), 9.6 of torch.compile
-                            (2), 1.33 of JAX (1); imperative 0.79 of torch eager (0.67); module 4.6
+    mlp inference 1         3.46 of imperative (2), 2.78 of MXNet static (1.3), 5.67 of
+                            torch.compile (2), 0.87 of JAX (1); imperative 0.83 of torch eager
+                            (0.67); module 2.75 of torch.compile (2)
+    mlp training 1          step 2.27, 2.05, 2.03, 2.04 of imperative (2), 0.14 of JAX; imperative
+                            0.67, 0.66, 0.73 of torch eager (0.67); module 2.08, 1.67, 1.59, 1.48
                             of torch.compile (2)
-    mlp training 1          step 1.94 of imperative (2), 0.10 of JAX; imperative 0.67 of torch eager
-                            (0.67); module 1.3-1.9 of torch.compile (2)
-    mlp training 32         step 1.65 of imperative (1.3), 0.45 of JAX; module 1.2-1.4 of
-                            torch.compile
-    resnet18 inference 1    0.71 of onnxruntime (0.95);  16: 1.26 static, 1.18 not (0.95)
-    resnet18 training 16    step 0.95, hybridized 0.85 of MXNet (1.0); bfloat16 2.1 of float32 (1.6)
-    build                   inference 0.34-0.44 s (0.5), training 1.6-2.1 s, step 0.9-1.8 s (1.0)
+    mlp training 32         step 1.78 of imperative (1.3), 0.45 of JAX; module 1.48 of torch.compile
+    resnet18 inference 1    0.95 of onnxruntime (0.95);  16: 1.03 (0.95)
+    resnet18 training 16    1.20, 1.23 of MXNet (1), 0.94, 1.20 of torch.compile (1); bfloat16 2.13,
+                            1.91 of float32 (1.6)
+    build                   inference 0.25-0.30 s (0.5), training of 4 0.91-0.93 s, step 0.69-0.72 s
+                            (1.0), module 0.08-0.64 s; torch.compile 23-42 s
 
-Later that day, one kind of case after the other, with `--only` (results/hybridize.json is of the
-run above): imperative 0.91 of torch eager in inference, 0.65 in training (0.67); step 2.04 of
-imperative (2) at batch 1, 1.96 (1.3) at 32, 0.12 and 0.44 of JAX; module 2.1 of torch.compile in
-inference, 1.6 in training (2). ResNet-18 0.96 of onnxruntime for one picture, 0.94 for 16 (0.95);
-training 1.02 of MXNet and 1.07 of torch.compile (1), bfloat16 2.18 of float32 (1.6), where the
-imperative run was as fast. Build 0.21-0.29 s for inference (0.5), 0.40-0.76 s for training with a
-batch of 4 (1.0); with one of 16 it is 1.2-1.5 s, of which 1.1 s are the run that is compared.
+In a small step torch's optimizer is 0.4 of what `regluon.hybridize(module)` takes, and the rest is
+mostly kernels.
 """
 
 import argparse
