@@ -42,6 +42,7 @@ from regluon.context import (
     num_gpus as num_gpus,
 )
 from regluon.gluon.torch_program import hybridize as hybridize
+from regluon.gluon.torch_step import hybridize_step as hybridize_step
 from regluon.util import (
     is_np_array as is_np_array,
     is_np_shape as is_np_shape,

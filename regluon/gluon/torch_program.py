@@ -1,7 +1,7 @@
 """hybridize: a torch module's computation compiled to programs, in place, without Gluon."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -11,6 +11,7 @@ from torch.utils import _pytree as pytree
 
 from regluon.base import MXNetError
 from regluon.graph.execution import Plan
+from regluon.graph.joint import Joint
 from regluon.graph.module_call import (
     Arguments,
     ModuleCall,
@@ -27,6 +28,7 @@ _log = logging.getLogger("regluon.hybridize")
 _MANY = 64  # so many signatures of one state of a module are compiled; others run eagerly
 _STATES = 16  # so many states of a module are remembered, such as training and evaluating
 _Module = TypeVar("_Module", bound=torch.nn.Module)
+_Found = TypeVar("_Found")
 
 
 def hybridize(
@@ -89,6 +91,7 @@ class Programs:
 
     def __init__(self, module: torch.nn.Module, plan: Plan, freeze: bool) -> None:
         self.module = module
+        self.title = type(module).__name__
         self.freeze = freeze
         self.plan = plan
         self._states: list[_Signatures] = []
@@ -108,7 +111,7 @@ class Programs:
             text
             for signatures in self._states
             for entry in signatures.entries.values()
-            if (text := entry.text(type(self.module).__name__))
+            if (text := entry.text(self.title))
         )
 
     def _hooked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -133,32 +136,47 @@ class Programs:
             restore()
 
     def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        found = self.entry(args, kwargs)
+        if found is None:
+            return self.module.forward(*args, **kwargs)
+        entry, tensors = found
+        try:
+            results = self.run(entry, tensors, entry.execution.run_afresh)
+        except Restart:
+            return self.module.forward(*args, **kwargs)
+        return entry.call.restored(tensors, results)
+
+    def entry(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple["Entry", list[Tensor]] | None:
+        """Return what stands for a call, and its tensors; or None for one that stays eager."""
         signatures, own = self._current()
         if signatures.state.objection:
             self._warn(signatures.state.objection)
-            return self.module.forward(*args, **kwargs)
+            return None
         given, key = _signature(args, kwargs)
         entry = signatures.entries.get(key)
         if entry is None:
             if type(key) is str:
                 self._warn(key)
-                return self.module.forward(*args, **kwargs)
+                return None
             entry = self._new(signatures, key, args, kwargs, own)
-        if entry.execution.refused:
-            return self.module.forward(*args, **kwargs)
-        tensors = [*given, *own]
+        return None if entry.execution.refused else (entry, [*given, *own])
+
+    def run(self, entry: "Entry", tensors: list[Tensor], function: Callable[..., _Found]) -> _Found:
+        """Run a function of an entry; Restart means that nothing happened, and is warned about."""
         try:
             if entry.call.autocast is None:
-                results = entry.execution.run_afresh(tensors, entry.recording)
+                found = function(tensors, entry.recording)
             else:
                 with torch.autocast(tensors[0].device.type, enabled=False):
-                    results = entry.execution.run_afresh(tensors, entry.recording)
+                    found = function(tensors, entry.recording)
         except Restart as error:
             self._warn(str(error))
-            return self.module.forward(*args, **kwargs)
+            raise
         if entry.execution.refused:
             self._warn(entry.execution.refused)
-        return entry.call.restored(tensors, results)
+        return found
 
     def _current(self) -> tuple["_Signatures", Sequence[Tensor]]:
         """Return the programs for the module as it is now, and its parameters and buffers."""
@@ -183,7 +201,7 @@ class Programs:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         own: Sequence[Tensor],
-    ) -> "_Entry":
+    ) -> "Entry":
         entries = signatures.entries
         leaves, structure = pytree.tree_flatten((args, kwargs))
         places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
@@ -192,22 +210,22 @@ class Programs:
         call = ModuleCall(self.module, signatures.state, arguments, key[-1][1])
         live = [tensor.requires_grad for tensor in (*given, *own)]
         recording = torch.is_grad_enabled() and any(live)
-        entry = _Entry(call, ModuleExecution(call, live, self.plan, self.freeze), recording, given)
+        entry = Entry(call, ModuleExecution(call, live, self.plan, self.freeze), recording, given)
         if len(entries) >= _MANY:
             entry.execution.refused = "there are too many signatures"
             self._warn(f"{_MANY} signatures are compiled; calls with others run eagerly")
             return entry
         entries[key] = entry
         why = signatures.why if len(entries) == 1 else _novelty(key, [*entries][:-1])
-        title = type(self.module).__name__
-        _log.info("%s(%s) is traced: %s (at %s)", title, entry.shown, why, line_beyond_torch())
+        where = line_beyond_torch()
+        _log.info("%s(%s) is traced: %s (at %s)", self.title, entry.shown, why, where)
         return entry
 
     def _warn(self, reason: str) -> None:
         """Say once why the module stays eager."""
         if reason not in self._warned:
             self._warned.add(reason)
-            _log.warning("%s stays eager: %s", type(self.module).__name__, reason)
+            _log.warning("%s stays eager: %s", self.title, reason)
 
 
 class _Signatures:
@@ -215,11 +233,11 @@ class _Signatures:
 
     def __init__(self, state: ModuleState) -> None:
         self.state = state
-        self.entries: dict[Any, _Entry] = {}
+        self.entries: dict[Any, Entry] = {}
         self.why = "the first call"
 
 
-class _Entry:
+class Entry:
     """The program for one signature of calls."""
 
     def __init__(
@@ -228,6 +246,7 @@ class _Entry:
         self.call = call
         self.execution = execution
         self.recording = recording
+        self.joint = Joint(execution)  # results and gradients as one, for a training step
         self.shown = ", ".join(f"{str(t.dtype)[6:]}{tuple(t.shape)}" for t in given)
 
     def text(self, title: str) -> str:
@@ -236,7 +255,7 @@ class _Entry:
         if execution.halves is not None:
             first, second = execution.halves.first.source, execution.halves.second.source
             return f"# {title}({self.shown})\n{first}\n# its gradients\n{second}"
-        found = execution.program
+        found = self.joint.program or execution.program
         if found is None:
             return ""
         source = found.main.source if isinstance(found, Prepared) else found.source

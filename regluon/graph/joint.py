@@ -1,13 +1,14 @@
 """Joint: results and the gradients of their sum as one program, without torch's graph."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from regluon.graph import passes
 from regluon.graph.execution import Execution
-from regluon.graph.memory import apart
+from regluon.graph.memory import apart, owned
 from regluon.graph.program import Program
 from regluon.graph.recorded import attempts, gradients, ones
 from regluon.graph.trace import ValueRead
@@ -24,7 +25,7 @@ class Joint:
         self.program: Program | None = None
 
     def run(
-        self, tensors: Sequence[Tensor], keys: Sequence[int]
+        self, tensors: Sequence[Tensor], keys: Sequence[Any]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
         """Return results and gradients, through the program from the second time on."""
         execution = self.execution
@@ -38,7 +39,7 @@ class Joint:
         return self._first(tensors, keys)
 
     def _eager(
-        self, tensors: Sequence[Tensor], keys: Sequence[int]
+        self, tensors: Sequence[Tensor], keys: Sequence[Any]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
         execution = self.execution
         leaves = execution.leaves(tensors)
@@ -46,10 +47,11 @@ class Joint:
             given = [*leaves, *execution.generators(tensors, keys)]
             results = execution.calls.run(given, recording=True)
             found = gradients(results, leaves, execution.live, ones(results))
-            return [result.detach() for result in apart(results, leaves)], found
+        results = [result.detach() for result in apart(results, leaves)]
+        return results, owned(found, [*leaves, *results])
 
     def _first(
-        self, tensors: Sequence[Tensor], keys: Sequence[int]
+        self, tensors: Sequence[Tensor], keys: Sequence[Any]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
         """Compute both while the operators are noted, and make the program of them."""
         execution = self.execution
@@ -63,14 +65,18 @@ class Joint:
             with torch.enable_grad(), trace:
                 results = execution.calls.run(given, trace, recording=True)
                 results = apart(results, [*leaves, *trace.constants.values()])
+                execution.flags = [result.requires_grad for result in results]
+                execution.examine(trace, trace.graph(values, results))
                 found = gradients(results, leaves, execution.live, ones(results))
+                found = owned(found, [*leaves, *results, *trace.constants.values()])
         except ValueRead as error:
             execution.refused = str(error)
             execution.restore(tensors, before)
             return self._eager(tensors, keys)
         graph = trace.graph(values, (*results, *found), values[execution.fixed : len(tensors)])
-        execution.flags = [result.requires_grad for result in results]
         results = [result.detach() for result in results]
+        if execution.refused or not execution.settled(graph):
+            return results, found
         execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
         plan = execution.plan
         for exact in attempts(plan.exact):
@@ -78,7 +84,8 @@ class Joint:
             program = plan.program(whole)
             state = {place: tensor.clone() for place, tensor in before.items()}
             trial = [tensor.detach() for tensor in execution.trial(tensors, state)]
-            again = program.run(*trial, *execution.generators(tensors, keys))
+            with torch.no_grad(), execution.rewound(keys):
+                again = program.run(*trial, *execution.generators(tensors, keys))
             if execution.equals(again, (*results, *found), trial, tensors, exact):
                 self.program = program
                 break

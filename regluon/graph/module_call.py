@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Generator, Tensor
@@ -19,6 +19,7 @@ from regluon.graph.node import Graph, Node, Site, Value
 from regluon.graph.trace import Trace
 
 
+_Found = TypeVar("_Found")
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
 _LOOKS = frozenset(
@@ -252,10 +253,14 @@ class ModuleExecution(Execution):
         """
         if not recording and self.program is not None:
             return self.program.run(*tensors)
+        return self.undone(self.run_recorded if recording else self.run, tensors)
+
+    def undone(self, run: Callable[..., _Found], tensors: Sequence[Tensor]) -> _Found:
+        """Run on these tensors; before a Restart, all is put back to what it was."""
         seen = self.refused or not self.draws
         keys = [] if seen else random_states([tensor.device for tensor in tensors])
         try:
-            return self.run_recorded(tensors, keys) if recording else self.run(tensors, keys)
+            return run(tensors, keys)
         except Restart as error:
             self.refused = str(error)
             _set_random_states(keys)

@@ -114,3 +114,29 @@ def test_bad_arguments_say_what_is_wanted():
         gluon.hybridize_step(net, loss, "sgd")
     with pytest.raises(mx.MXNetError, match="give batch_size="):
         gluon.hybridize_step(net, loss, trainer)(1, 2)
+
+
+def test_gradients_have_memory_of_their_own():
+    """One gradient flows to both sides of a sum; that of a sum over everything is one number."""
+
+    class Sums(gluon.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            self.a = self.params.get("a", shape=(3, 4))
+            self.b = self.params.get("b", shape=(3, 4))
+            self.c = self.params.get("c", shape=(5,))
+
+        def forward(self, x):
+            return (self.a.data() + self.b.data()).sum() + self.c.data().sum() + x.sum()
+
+    net = Sums()
+    net.initialize()
+    trainer = gluon.Trainer(net.collect_params(), "sgd")
+    step = gluon.hybridize_step(net, lambda out: out, trainer)
+    for _ in range(6):
+        step(mx.nd.ones((2, 2)))
+        net.a.grad()[:] = 7
+        net.c.grad()[1] = 9
+        assert net.b.grad().asnumpy().tolist() == np.ones((3, 4)).tolist()
+        assert net.c.grad().asnumpy().tolist() == [1, 9, 1, 1, 1]
+    assert step.program
