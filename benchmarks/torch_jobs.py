@@ -1,4 +1,4 @@
-"""The jobs of bench_hybridize.py in torch: eager, by `regluon.hybridize`, and by torch.compile."""
+"""The jobs of bench_hybridize.py in torch: eager, by regluon, and by torch.compile."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +10,7 @@ from timing import Job, serve
 from torch import Tensor
 from torch.nn import functional
 
-from regluon.gluon.torch_program import hybridize
+from regluon import hybridize, hybridize_step
 
 
 Wrap = Callable[[torch.nn.Module], Callable[..., Tensor]]
@@ -71,28 +71,37 @@ def inference(case: str, way: str) -> Job:
 
 
 def training(case: str, way: str) -> Job:
-    """Return a job that makes a training step."""
+    """Return a job that makes a training step; the way "module step" is `hybridize_step`."""
     name, _, size = networks.parts(case)
     last = images_last(name, way)
     module = network(name, last)
-    loss_of = WAYS[way](WithLoss(module))
     x, y = batch(name, size, last)
     optimizer = torch.optim.SGD(module.parameters(), lr=networks.RATES[name], fused=True)
-
-    def call() -> Tensor:
-        optimizer.zero_grad()
-        loss = loss_of(x, y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    call = _step(way, module, optimizer)
     params = list(module.parameters())
     ends = [(param.detach(), param.detach().clone()) for param in (params[0], params[-1])]
 
     def values(loss: Tensor) -> list[list[float]]:
         return networks.trained(loss.item(), *((now - before).numpy() for now, before in ends))
 
-    return Job(call, lambda result: None, values)
+    return Job(lambda: call(x, y), lambda result: None, values)
+
+
+def _step(
+    way: str, module: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> Callable[[Tensor, Tensor], Tensor]:
+    if way == "module step":
+        return hybridize_step(module, functional.cross_entropy, optimizer)
+    loss_of = WAYS[way](WithLoss(module))
+
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        loss = loss_of(x, y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
 
 
 def job(case: str, way: str) -> Job:
