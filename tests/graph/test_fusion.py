@@ -16,6 +16,7 @@ from tests.graph.programs import (
     count,
     inference,
     results,
+    run,
     traced,
 )
 
@@ -212,6 +213,29 @@ def test_groups_depthwise_dilated_and_three_dimensional_convolutions_are_taken()
         assert count(fused(nn.Sequential(net, nn.ReLU()), X), "mkldnn._convolution") == 1
     net = nn.Sequential(nn.Conv3d(4, 6, 3), nn.ReLU())
     assert count(fused(net, torch.rand(2, 4, 5, 6, 7)), "mkldnn._convolution") == 1
+
+
+def test_weights_in_mixed_precision_are_rounded_once():
+    net = nn.Sequential(nn.Conv2d(4, 32, 3, bias=False), settle(nn.BatchNorm2d(32)))
+
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = net
+
+        def forward(self, x):
+            weight = self.conv.weight.to(torch.bfloat16)
+            return self.norm(torch.conv2d(x.to(torch.bfloat16), weight))
+
+    graph, tensors = inference(Mixed().eval(), X)
+    result = with_norms_folded(graph)
+    assert count(result, "aten.native_batch_norm") == 0
+    (weight,) = (node.args[1] for node in result.nodes if "convolution" in node.title)
+    (found,) = run(result.with_nodes(result.nodes, [weight]), *tensors)
+    conv, norm = net
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    exact = conv.weight.double() * scale[:, None, None, None]
+    assert torch.equal(found, exact.to(torch.bfloat16))
 
 
 def test_bfloat16_is_taken_where_the_processor_has_it():

@@ -31,12 +31,16 @@ _NORMS: dict[
 }
 
 
+_WHOLE, _HALVES = torch.float32, (torch.float16, torch.bfloat16)
+
+
 def with_norms_folded(graph: Graph) -> Graph:
     """Fold batch norm in evaluation into the convolution before it.
 
     `gamma * (conv(x, w, b) - mean) / deviation + beta` is a convolution by the weights
     `w * scale` with `scale = gamma / deviation`, and the bias `(b - mean) * scale + beta`. Both
-    depend on fixed values alone, so that `hoisted` computes them once; the vectors in float64.
+    depend on fixed values alone, so that `hoisted` computes them once; the vectors in float64. In mixed
+    precision the weights are rounded to 16 bits once, after that.
     """
     uses, fixed = _uses(graph), settled(graph)
     makers = {v: node for node in graph.nodes for v in node.outputs if v is not None}
@@ -48,7 +52,7 @@ def with_norms_folded(graph: Graph) -> Graph:
             nodes.append(node)
             continue
         folded.add(before)
-        new = _Folding(before, node)
+        new = _Folding(before, node, _unrounded(before.args[1], makers))
         nodes += [*new.nodes, new.convolution]
     return graph.with_nodes(node for node in nodes if node not in folded)
 
@@ -66,10 +70,25 @@ def _foldable(norm: Node, before: Node, uses: Counter[Value], fixed: frozenset[V
     return fixed.issuperset(values) and not (transposed and groups != 1)
 
 
-class _Folding:
-    """The nodes that make the weight and the bias of one convolution."""
+def _unrounded(weight: Value, makers: dict[Value, Node]) -> Value:
+    """Return the weight as it was before it was cast to 16 bits."""
+    maker = makers.get(weight)
+    if maker is None or maker.target is not _aten._to_copy.default:
+        return weight
+    source: Value = maker.args[0]
+    given, cast = source.meta, weight.meta
+    if given is None or cast is None or (given.dtype, given.device) != (_WHOLE, cast.device):
+        return weight
+    return source if cast.dtype in _HALVES and given.stride == cast.stride else weight
 
-    def __init__(self, convolution: Node, norm: Node) -> None:
+
+class _Folding:
+    """The nodes that make the weight and the bias of one convolution.
+
+    source: its weight, which has more digits where mixed precision rounds it for the convolution.
+    """
+
+    def __init__(self, convolution: Node, norm: Node, source: Value) -> None:
         weight, bias = convolution.args[1:3]
         gamma, beta, mean, variance = norm.args[1:5]
         epsilon = norm.args[_NORMS[norm.target][1]]
@@ -99,7 +118,7 @@ class _Folding:
         spread = self._vector._replace(shape=tuple(shape), stride=contiguous_strides(shape))
         scale = self._cast(scale, wide, self._vector)
         scale = self._call(_aten.view.default, scale, shape, meta=spread._replace(dtype=wide))
-        product = self._cast(weight, wide, meta)
+        product = self._cast(source, wide, meta)
         product = self._call(_aten.mul.Tensor, product, scale, meta=meta._replace(dtype=wide))
         weight = self._cast(product, meta.dtype, meta)
         bias = self._cast(shift, meta.dtype, self._vector)
