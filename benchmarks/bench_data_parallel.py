@@ -11,8 +11,8 @@ Variants, interleaved in one run, medians of the time of one training step:
 The lecture on two GPUs: 13.2 to 7.3 seconds an epoch, 0.55. A table goes to the terminal, the
 record to benchmarks/results/data_parallel.json.
 
-Measured on 2026-11-22 on an idle two-core Xeon: two contexts 0.56 of one context on one core, 0.88
-of one context on both; with cores shared as the engine likes, and with updates in place, 0.63.
+Measured on 2026-11-23 on an idle two-core Xeon: two contexts 0.54 of one context on one core, 0.93
+of one context on both; cores shared as the engine likes 0.62, updates in place 0.59.
 """
 
 import argparse

@@ -18,12 +18,15 @@ Cases, interleaved in one run, medians:
 Measured on 2026-11-23 on a two-core Xeon with nothing else on it, medians of 5 to 15 rounds in
 several runs; the goal behind each:
 
-    dispatch 0.64, 0.66 ms (1 ms; MXNet 0.46-0.57)    tiny 3-5 us (5; MXNet 19-21, torch 2-3)
-    contexts 0.52, 0.60, 0.61, 0.63 of one after the other (0.6); 0.98-1.27 of one context on both
-    branches 0.60, 0.70 of serial (0.65), overlapping for 80-87 % of their time
-    lecture  B and C overlap for 89-93 %              files 1.00 of the longer part (1.15)
-    python   1.02-1.41, 0.93-0.98, 1.05-1.16, 0.78-0.98 of the longer part at 5, 1, 0.2, 0.05 ms
-    resnet18 0.94, 1.00, 1.00, 1.01, 1.03, 1.03, 1.05 (1.02)    mlp 0.98, 1.00, 1.02 (1.1)
+    dispatch 0.64-0.80 ms (1 ms; MXNet 0.46-0.57)     tiny 3-5 us (5; MXNet 19-23, torch 2-3)
+    contexts 0.52, 0.52, 0.60, 0.61, 0.63 of one after the other (0.6); 0.98-1.27 of one context on
+             both cores
+    branches 0.59, 0.60, 0.70 of serial (0.65), overlapping for 80-87 % of their time
+    lecture  B and C overlap for 87-93 %              files 1.00, 1.01 of the longer part (1.15)
+    python   0.98-1.41, 0.93-1.02, 0.86-1.16, 0.78-1.11 of the longer part at 5, 1, 0.2, 0.05 ms
+    resnet18 0.94, 1.00, 1.00, 1.01, 1.03, 1.03, 1.04, 1.05 (1.02); of 40 rounds 1.03, beside which
+             NaiveEngine in another process took 0.99 and 1.06 of itself
+    mlp      0.98, 0.99, 1.00, 1.02 (1.1)
 
 The machine's own speed changed by up to 40 % within minutes, which these medians show. A shorter
 switch interval lets the first kernel of a step begin 5 ms earlier, beside the program that still

@@ -6,18 +6,17 @@ All peers run interleaved in one run, each with its own default thread count; fi
 torch eager runs in both memory formats and its better one is the reference. A table goes to the
 terminal, the record to benchmarks/results/overhead.json.
 
-Measured on 2026-11-22 (idle two-core Xeon, torch 2.13 CPU, NaiveEngine), ratios of our time to
-torch's better format and to MXNet's; goals at most 2 and, of MXNet, 0.5 (tiny), 0.6 (expressions):
+Measured on 2026-11-23 (idle two-core Xeon, torch 2.13 CPU, ThreadedEngine) in several runs, ratios
+of our time to torch's better format and to MXNet's; goals at most 2 and 0.6 (tiny: 0.5):
 
-    tiny add  1.68  0.21    tiny scalar  1.50  0.35     x[3]        1.83  0.73   x[1:3]  1.73  0.44
-    x[:, 1]   1.79  0.04    x[indices]   1.80  0.02     x.sum()     2.01  0.30   mean    1.37  0.35
-    row + column 1.70 0.13  dot          1.81  0.12     x += y      1.80  0.06
-    a record and the backward of 10 operators  1.98  0.55
-    mlp 1     1.24  0.30    mlp 32       1.30  0.51     resnet18    0.94  0.53; goals: within 5 %
-
-The same on 2026-11-23 under ThreadedEngine, the default (results/overhead.json): 2.13, 1.54,
-1.00 (x[3]), 1.83, 1.88, 1.91, 2.48, 1.60, 1.94, 2.04, 1.90; of MXNet
-0.02-0.61; the backward of 10 2.47 and 0.84 of MXNet; mlp 1.32, 1.31, resnet18 1.05.
+    tiny add     1.53-1.76  0.13-0.21    tiny scalar  1.51-1.64  0.21-0.38
+    x[3]         0.85-1.10  0.25-0.28    x[1:3]       1.85-1.93  0.43
+    x[:, 1]      1.51-1.89  0.04         x[indices]   1.11-1.71  0.01
+    x.sum()      1.75-1.90  0.17-0.36    mean         1.41-1.60  0.26-0.59
+    row + column 1.48-1.55  0.13-0.26    dot          1.73-1.81  0.22-0.42
+    x += y       1.85-1.89  0.15-0.18    backward of 10  1.79-1.97  0.43-0.63
+    mlp 1        1.10-1.21  0.21         mlp 32       1.12-1.24  0.33-0.6
+    resnet18     1.03-1.04  0.54-0.6     the goal of the three: within 5 % of torch
 
 A sum over everything has shape (1,) in nd, which costs torch a second kernel.
 """

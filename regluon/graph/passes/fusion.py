@@ -39,8 +39,8 @@ def with_norms_folded(graph: Graph) -> Graph:
 
     `gamma * (conv(x, w, b) - mean) / deviation + beta` is a convolution by the weights
     `w * scale` with `scale = gamma / deviation`, and the bias `(b - mean) * scale + beta`. Both
-    depend on fixed values alone, so that `hoisted` computes them once; the vectors in float64. In mixed
-    precision the weights are rounded to 16 bits once, after that.
+    depend on fixed values alone, so that `hoisted` computes them once; the vectors in float64. In
+    mixed precision the weights are rounded to 16 bits once, after that.
     """
     uses, fixed = _uses(graph), settled(graph)
     makers = {v: node for node in graph.nodes for v in node.outputs if v is not None}
