@@ -58,12 +58,11 @@ from typing import Any
 import gluon_jobs
 import networks
 import numpy as np
+import peer_regluon
 import torch
 import torch_jobs
 from timing import Job, Peer, Values, interleave, machine, write_results
 
-import regluon as mx
-from regluon.amp.casts import Casts, using
 from regluon.graph import native
 
 
@@ -135,42 +134,13 @@ def differences(values: dict[str, list[Values]]) -> dict[str, float]:
     return found
 
 
-def in_bfloat16(case: str, way: str) -> Job:
-    """Return a training job in mixed precision, which is switched on for its calls alone."""
-    plain = gluon_jobs.training(mx, case, way)
-    casts = Casts("bfloat16")  # one for all calls: another one would be another program
-
-    def call() -> Any:
-        with using(casts):
-            return plain.call()
-
-    job = plain._replace(call=call, values=lambda loss: plain.values(loss)[:1])
-    job.measure(networks.WARM)
-    return job
-
-
-def gluon_ways(case: str) -> list[str]:
-    """Return the variants in Gluon; the largest step does without `static_alloc`."""
-    return [way for way in gluon_jobs.WAYS if case != "resnet18 training 16" or "static" not in way]
-
-
 def local(case: str) -> dict[str, Callable[[], Job]]:
     """Return what makes the variants of a case that run in this process."""
-    gluon = gluon_ways(case)
-    modules = ["torch eager", "module hybridized"]
-    if "inference" in case:
-        modules.append("module hybridized frozen")
-    else:
-        gluon.append("step")
-        modules.append("module step")
+    names = ["torch eager", "module hybridized"]
+    names.append("module hybridized frozen" if "inference" in case else "module step")
     if "resnet18" in case:
-        modules.append("torch eager channels_last")
-    found = {f"regluon {way}": partial(gluon_jobs.job, mx, case, way) for way in gluon}
-    found.update({name: partial(torch_jobs.job, case, name) for name in modules})
-    if case.startswith("resnet18 training"):
-        ways = ("hybridized", "step")
-        found.update({f"bfloat16 {way}": partial(in_bfloat16, case, way) for way in ways})
-    return found
+        names.append("torch eager channels_last")
+    return {name: partial(torch_jobs.job, case, name) for name in names}
 
 
 def settings(threads: int) -> tuple[str, ...]:
@@ -183,31 +153,27 @@ def settings(threads: int) -> tuple[str, ...]:
 @contextmanager
 def peers(case: str, threads: int, args: argparse.Namespace) -> Iterator[dict[str, Measure]]:
     """Start the peers that take part in a case, and yield their variants."""
+    gluon = [f"mxnet {way}" for way in gluon_jobs.ways(case)]
+    jax = args.jax_python if "mlp" in case else ""
+    ort = args.ort_python if "inference" in case else ""
+    compiler = sys.executable if args.compile or "mlp" in case else ""
     scripts = {
-        "mxnet": (args.mxnet_python, "peer_mxnet.py", gluon_ways(case)),
-        "jax": (args.jax_python if "mlp" in case else "", "peer_jax.py", ["jit"]),
-        "onnxruntime": (
-            args.ort_python if "inference" in case else "",
-            "peer_onnxruntime.py",
-            [""],
-        ),
-        "torch.compile": (
-            sys.executable if args.compile or "mlp" in case else "",
-            "torch_jobs.py",
-            [""],
-        ),
+        "peer_regluon.py": (sys.executable, peer_regluon.names(case)),
+        "peer_mxnet.py": (args.mxnet_python, gluon),
+        "peer_jax.py": (jax, ["jax jit"]),
+        "peer_onnxruntime.py": (ort, ["onnxruntime"]),
+        "torch_jobs.py": (compiler, ["torch.compile"]),
     }
     started: list[Peer] = []
     found: dict[str, Measure] = {}
     try:
-        for name, (python, script, ways) in scripts.items():
+        for script, (python, names) in scripts.items():
             if python:
-                peer = Peer(python, HERE / script, str(threads), settings=settings(threads))
+                words = (str(threads), args.engine)
+                peer = Peer(python, HERE / script, *words, settings=settings(threads))
                 started.append(peer)
-                for way in ways:
-                    asked = f"{name} {way}".strip() if name != "mxnet" else way
-                    order = f"{case}: {asked}"
-                    found[f"{name} {way}".strip()] = partial(peer.measure, order)
+                for name in names:
+                    found[name] = partial(peer.measure, f"{case}: {name}")
         yield found
     finally:
         for peer in started:
@@ -343,7 +309,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--jax-python", default="", help="a Python with JAX")
     parser.add_argument("--ort-python", default="", help="a Python with onnx and onnxruntime")
     parser.add_argument("--compile", action="store_true", help="torch.compile of the ResNet-18")
-    parser.add_argument("--engine", default="", help="ThreadedEngine unless given")
+    parser.add_argument("--engine", default="ThreadedEngine", help="of regluon")
     parser.add_argument("--rounds", type=int, default=15, help="a third of it for the ResNet-18")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     return parser.parse_args()
@@ -352,8 +318,6 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the chosen cases, print them and write the record."""
     args = arguments()
-    if args.engine:
-        mx.engine.set_type(args.engine)
     native.ready(wait=True)  # or the first cases would run in Python
     for name in ("mxnet", "jax", "ort"):
         if not getattr(args, f"{name}_python"):
@@ -372,7 +336,7 @@ def main() -> None:
             "unit": "s",
             "machine": machine(torch=torch.__version__),
             "native": native.ready(),
-            "engine": args.engine or "ThreadedEngine",
+            "engine": args.engine,
             "rounds": args.rounds,
             "results": results,
         }

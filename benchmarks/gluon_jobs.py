@@ -15,6 +15,11 @@ WAYS: dict[str, dict[str, bool] | None] = {
 """The options of `hybridize`, by the name of the variant; None is without it."""
 
 
+def ways(case: str) -> list[str]:
+    """Return the variants of a case; the largest one does without `static_alloc`."""
+    return [way for way in WAYS if case != "resnet18 training 16" or "static" not in way]
+
+
 def network(mx: Any, name: str) -> Any:
     """Return a network with the weights that it has in every library."""
     if name == "mlp":
@@ -48,16 +53,16 @@ def inference(mx: Any, case: str, way: str) -> Job:
     )
 
 
-def training(mx: Any, case: str, way: str) -> Job:
-    """Return a job that makes a training step; the way "step" is `hybridize_step`."""
+def training(mx: Any, case: str, way: str, step_options: dict[str, bool] | None = None) -> Job:
+    """Return a job that makes a training step, by `hybridize_step` where its options are given."""
     name, _, size = networks.parts(case)
     net = network(mx, name)
     loss_of = mx.gluon.loss.SoftmaxCrossEntropyLoss()
     x, y = (mx.nd.array(array) for array in networks.batch(name, size))
     rate = {"learning_rate": networks.RATES[name]}
     trainer = mx.gluon.Trainer(net.collect_params(), "sgd", rate, kvstore=None)
-    if way == "step":
-        step = mx.gluon.hybridize_step(net, loss_of, trainer)
+    if step_options is not None:
+        step = mx.gluon.hybridize_step(net, loss_of, trainer, **step_options)
         call = lambda: step(x, y)
     else:
         options = WAYS[way]

@@ -104,7 +104,7 @@ if __name__ == "__main__":
             "mlp 32": mlp(32),
             "resnet18": resnet18,
             **{
-                f"{case}: {way}": partial(gluon_jobs.job, mxnet, case, way)
+                f"{case}: mxnet {way}": partial(gluon_jobs.job, mxnet, case, way)
                 for case in CASES
                 for way in gluon_jobs.WAYS
             },
