@@ -134,7 +134,8 @@ def hybridize_step(
 
     The module and the optimizer may be used elsewhere in between; schedules of rates go on, and
     `parameter.grad` is this batch's. The gradients of all parameters of the module are replaced,
-    those that the optimizer does not have included.
+    those that the optimizer does not have included. What changes gradients before the update, such
+    as `clip_grad_norm_`, goes into `optimizer.register_step_pre_hook`.
 
     module: as for `hybridize`; it is not changed. Keyword arguments of a step are for it.
     loss: a function or module that takes the module's output and the labels, and returns a tensor

@@ -82,6 +82,22 @@ def test_every_optimizer_and_a_schedule_go_on(rule):
     assert step.program
 
 
+def test_gradients_are_clipped_by_a_hook_of_the_optimizer():
+    module, reference = pair(MODELS["mlp"][0])
+    rules = [SGD(net.parameters()) for net in (module, reference)]
+    for rule, net in zip(rules, (module, reference), strict=True):
+        rule.register_step_pre_hook(
+            lambda *_, net=net: (nn.utils.clip_grad_norm_(net.parameters(), 0.1), None)[1]
+        )
+    step = mx.hybridize_step(module, F.cross_entropy, rules[0], passes=False)
+    other = lines(reference, F.cross_entropy, rules[1])
+    for _ in range(6):
+        x = torch.randn(4, 512).double()
+        compare(module, reference, step, other, x, labels(x))
+        assert torch.nn.utils.get_total_norm([p.grad for p in module.parameters()]) < 0.11
+    assert step.program
+
+
 def test_sizes_of_batches_and_modes_have_a_program_each():
     module, reference, step, other = both(
         lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 3)),
