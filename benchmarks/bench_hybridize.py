@@ -23,24 +23,28 @@ has its weights as arguments, inputs first.
 The table goes to the terminal with the ratios that are goals, the record with all figures and the
 largest relative differences to benchmarks/results/hybridize.json.
 
-Measured on 2026-11-23 on a two-core Xeon with nothing else on it, ThreadedEngine, 6 rounds, the
-last ones of a ResNet-18 in training and of an MLP's with `--only`; ratios of speed, and the goal:
+Measured on 2026-11-23 on a two-core Xeon with nothing else on it, ThreadedEngine, in several runs; ratios of speed, and the goal. The machine's own speed changes within minutes, by cores:
 
-    mlp inference 1         3.46 of imperative (2), 2.78 of MXNet static (1.3), 5.67 of
-                            torch.compile (2), 0.87 of JAX (1); imperative 0.83 of torch eager
-                            (0.67); module 2.75 of torch.compile (2)
-    mlp training 1          step 2.27, 2.05, 2.03, 2.04 of imperative (2), 0.14 of JAX; imperative
-                            0.67, 0.66, 0.73 of torch eager (0.67); module 2.08, 1.67, 1.59, 1.48
-                            of torch.compile (2)
-    mlp training 32         step 1.78 of imperative (1.3), 0.45 of JAX; module 1.48 of torch.compile
-    resnet18 inference 1    0.95 of onnxruntime (0.95);  16: 1.03 (0.95)
-    resnet18 training 16    1.20, 1.23 of MXNet (1), 0.94, 1.20 of torch.compile (1); bfloat16 2.13,
-                            1.91 of float32 (1.6)
-    build                   inference 0.25-0.30 s (0.5), training of 4 0.91-0.93 s, step 0.69-0.72 s
-                            (1.0), module 0.08-0.64 s; torch.compile 23-42 s
+    mlp inference 1         3.52-4.49 of imperative (2), 2.54-3.62 of MXNet static (1.3), 4.76-6.90
+                            of torch.compile (2), 0.88, 0.89, 0.96, 1.16, 1.27 of JAX (1);
+                            imperative 0.54-0.87, median 0.82, of torch eager (0.67); module
+                            2.18-3.25 of torch.compile (2)
+    mlp training 1          step 1.73, 1.91, 2.00, 2.04, 2.05, 2.28, 2.52 of imperative (2),
+                            0.11-0.17 of JAX; imperative 0.62-0.83, median 0.67, of torch eager
+                            (0.67); module 1.54-1.98, module step 2.13-2.87 of torch.compile (2)
+    mlp training 32         step 1.62-2.15 of imperative (1.3), 0.36-0.47 of JAX; module 1.17-1.93,
+                            module step 1.52-2.41, median 1.85, of torch.compile
+    resnet18 inference 1    0.91, 0.93, 0.99, 0.99 of onnxruntime (0.95)
+    resnet18 inference 16   0.84, 0.95, 1.04, 1.05 of onnxruntime (0.95)
+    resnet18 training 16    1.22, 1.37 of MXNet (1), 1.18, 1.27 of torch.compile (1); in one process
+                            with the torch modules 0.98, 1.02 and 0.90, 0.94; bfloat16 1.86-2.20 of
+                            float32 (1.6)
+    build                   inference 0.19-0.40 s (0.5), training of 4 0.61-0.79 s, once 1.2 s, step
+                            0.32-0.70 s (1.0), module 0.08-0.86 s; torch.compile 27-54 s
 
-In a small step torch's optimizer is 0.4 of what `regluon.hybridize(module)` takes, and the rest is
-mostly kernels.
+JAX fuses a small step into few kernels, where we call those of torch one by one. Of what
+`regluon.hybridize(module)` takes for it, torch's optimizer and graph are more than a third; the
+step as one program leaves the graph out.
 """
 
 import argparse
