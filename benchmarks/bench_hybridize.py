@@ -23,7 +23,8 @@ has its weights as arguments, inputs first.
 The table goes to the terminal with the ratios that are goals, the record with all figures and the
 largest relative differences to benchmarks/results/hybridize.json.
 
-Measured on 2026-11-23 on a two-core Xeon with nothing else on it, ThreadedEngine, in several runs; ratios of speed, and the goal. The machine's own speed changes within minutes, by cores:
+Measured on 2026-11-23 on a two-core Xeon with nothing else on it, ThreadedEngine, in several runs:
+ratios of speed, and the goal. The machine's own speed changes within minutes, by cores:
 
     mlp inference 1         3.52-4.49 of imperative (2), 2.54-3.62 of MXNet static (1.3), 4.76-6.90
                             of torch.compile (2), 0.88, 0.89, 0.96, 1.16, 1.27 of JAX (1);
