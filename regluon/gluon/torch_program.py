@@ -100,9 +100,9 @@ class Programs:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the module returns, hooks of its own included."""
         module = self.module
-        if _observed():
+        if is_observed():
             return module._call_impl(*args, **kwargs)
-        if _hooked(module):
+        if has_hooks(module):
             return self._hooked(args, kwargs)
         return self._compute(args, kwargs)
 
@@ -296,7 +296,7 @@ def _novelty(key: Any, others: Sequence[Any]) -> str:
     return f"new {' and '.join(sorted(new, key=len)[0])}"
 
 
-def _hooked(module: torch.nn.Module) -> bool:
+def has_hooks(module: torch.nn.Module) -> bool:
     """Say whether the module has hooks of its own, or all modules have."""
     every = torch.nn.modules.module
     return bool(
@@ -311,7 +311,7 @@ def _hooked(module: torch.nn.Module) -> bool:
     )
 
 
-def _observed() -> bool:
+def is_observed() -> bool:
     """Say whether torch, or a trace of ours, looks at every operator: then calls are eager."""
     return bool(
         torch._C._len_torch_dispatch_stack()

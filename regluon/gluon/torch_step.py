@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from regluon.base import MXNetError
-from regluon.gluon.torch_program import Entry, Programs
+from regluon.gluon.torch_program import Entry, Programs, has_hooks, is_observed
 from regluon.graph.execution import Plan
 from regluon.graph.module_call import Restart
 
@@ -65,7 +65,8 @@ class TorchStep:
 
     def _differentiate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         """Return the loss, and leave gradients at the parameters."""
-        found = self._programs.entry(args, kwargs) if torch.is_grad_enabled() else None
+        eager = not torch.is_grad_enabled() or is_observed() or has_hooks(self._loss)
+        found = None if eager else self._programs.entry(args, kwargs)
         if found is not None:
             entry, tensors = found
             trained = _trained(entry, tensors)

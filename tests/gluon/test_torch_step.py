@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 import regluon as mx
 from tests.gluon.torch_models import MODELS, alike, farthest, pair
@@ -234,6 +235,22 @@ def test_hooks_and_gradients_of_arguments_keep_it_eager():
         compare(module, reference, step, other, x, labels(x))
     assert x.grad.abs().sum() > 0
     assert step.program == ""
+
+
+def test_what_looks_at_every_operator_or_module_sees_all():
+    module, reference, step, other = both(MODELS["mlp"][0], passes=False)
+    x = torch.randn(4, 512).double()
+    for _ in range(4):
+        compare(module, reference, step, other, x, labels(x))
+    assert step.program
+    seen = []
+    handle = nn.modules.module.register_module_forward_hook(lambda net, *_: seen.append(net))
+    step(x, labels(x))
+    handle.remove()
+    assert seen[:-1] == [*module, module]
+    with FlopCounterMode(display=False) as counter:
+        step(x, labels(x))
+    assert counter.get_total_flops() > 0
 
 
 @pytest.mark.parametrize("kind", ["value", "argument", "hook"])
