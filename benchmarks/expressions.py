@@ -32,6 +32,8 @@ EXPRESSIONS: dict[str, Callable[[Any], object]] = {
     "row + column": lambda a: a.row + a.column,
     "dot 32x32": lambda a: a.dot(a.square, a.square),
     "x += y": lambda a: a.sum.__iadd__(a.x),
+    "x[3] = 1": lambda a: a.sum.__setitem__(3, 1),
+    "x[1:3] = y": lambda a: a.sum.__setitem__(slice(1, 3), a.rows),
     "backward of 10": _chain,
 }
 """By name; `a` holds the arrays and the few functions that the three libraries call differently."""
@@ -46,6 +48,7 @@ def arrays(make: Callable[[Any], Any], integers: Callable[[Any], Any], **others:
         leaf=make(table),
         row=make([[0.5] * 8]),
         column=make([[0.5]] * 8),
+        rows=make([[0.5] * 4] * 2),
         square=make([[0.1] * 32] * 32),
         indices=integers([1, 5, 2]),
         **others,

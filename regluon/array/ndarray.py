@@ -12,7 +12,7 @@ from regluon.array.arguments import as_tensor
 from regluon.array.classic import ClassicMixin
 from regluon.array.handle import Handle
 from regluon.array.key import normalize
-from regluon.array.part import part, updated
+from regluon.array.part import assigned, part, updated
 from regluon.array.protocol import ProtocolMixin
 from regluon.array.shortcut import NUMBERS
 from regluon.base import ContextError, MXNetError, ShapeError, user_line
@@ -237,6 +237,8 @@ class NDArray(Handle, OperatorMixin, ClassicMixin, ProtocolMixin, NDMethods):
         return self._call("slice_copy", key=plain)
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if assigned(self, key, value):
+            return
         plain, indices = normalize(key, self)
         if not isinstance(value, (Handle, *NUMBERS)):
             value = type(self)(as_tensor(value, self.spec.dtype, self._ctx.device), self._ctx)

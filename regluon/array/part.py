@@ -1,9 +1,10 @@
-"""The short way, past the door: `x[key]`, `x += y`, `f(x)`, an optimizer's step, on what is there.
+"""The short way, past the door: `x[key]`, `x[key] = v`, `x += y`, `f(x)`, an optimizer's step.
 
 Every function here returns None, or False, where the whole way must be gone: for rare keys, for
 recorded arrays, for values that are not computed yet, and for errors, which get their text there.
 """
 
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -198,7 +199,7 @@ def updated(array: Handle, name: str, other: Any) -> bool:
     if limit < 0 or state.recording or state.capture is not None or name not in _UPDATES:
         return False
     root = array if array._view is None else array._view.base
-    if root.readers or root._shares is not None or weakref.getweakrefcount(root):
+    if _watched(root):
         return False
     data = array.ready(limit)
     if data is None:
@@ -216,6 +217,63 @@ def updated(array: Handle, name: str, other: Any) -> bool:
         return False
     root.version += 1
     return True
+
+
+def assigned(array: Handle, key: Any, value: Any) -> bool:
+    """Write `value` into `array[key]`, and say so, for integers, slices and tuples of both.
+
+    Nobody else may look at the storage, not even a recorded call that read it.
+    """
+    limit = selected.engine.direct
+    if limit < 0 or state.capture is not None:
+        return False
+    root = array if array._view is None else array._view.base
+    if _watched(root) or (state.recording and (array._node or root._node)):
+        return False
+    kind = type(key)
+    if kind is tuple:
+        if not key or not _BASIC.issuperset(map(type, key)):
+            return False
+    elif kind is not int and kind is not slice:
+        return False
+    data = array.ready(sys.maxsize)  # what counts is how much is written
+    if data is None or not data.is_cpu:
+        return False
+    source = _source(array, data, value, limit)
+    if source is None:
+        return False
+    try:
+        piece = data[key]
+        if piece.numel() > limit:
+            return False
+        if source is value:
+            piece.fill_(source)
+        else:
+            piece.copy_(source)
+    except (IndexError, OverflowError, RuntimeError, TypeError, ValueError):
+        return False
+    root.version += 1
+    return True
+
+
+def _source(array: Handle, data: Tensor, value: Any, limit: int) -> Any:
+    """Return the number, or the tensor of an array that is there and not the same storage."""
+    if type(value) is float or type(value) is int:
+        return value if data.is_floating_point() else None
+    if not isinstance(value, Handle) or value._ctx is not array._ctx:
+        return None
+    if state.recording and value._node is not None:
+        return None
+    found = value.ready(limit)
+    if found is None or found.dtype is not data.dtype:
+        return None
+    same = found.untyped_storage().data_ptr() == data.untyped_storage().data_ptr()
+    return None if same else found
+
+
+def _watched(root: Handle) -> bool:
+    """Say whether others may look at the storage: unfinished readers, copies to be, records."""
+    return bool(root.readers or root._shares is not None or weakref.getweakrefcount(root))
 
 
 def updated_groups(op: Op, groups: Sequence[Sequence[Any]], attrs: dict[str, Any]) -> bool:

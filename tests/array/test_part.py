@@ -1,5 +1,6 @@
 """`a + b`, `f(x)`: the short way gives the values, gradients and errors of the whole way."""
 
+import importlib
 import itertools
 import operator
 from collections.abc import Callable, Iterator
@@ -129,6 +130,80 @@ def test_what_a_device_still_copies_goes_the_whole_way(viewed: bool) -> None:
     marked.mark = None
     assert part.updated(x, "add", y)
     assert marked.asnumpy().tolist() == [[2, 2], [2, 2]]
+
+
+KEYS: list[Any] = [0, -1, slice(None), slice(1, 3), slice(0, 4, 2), (1, 2), (slice(1, 3), 0)]
+KEYS += [
+    (slice(None), slice(1, 4, 2)),
+    (None, 2),
+    slice(3, 1),
+    slice(None, None, -1),
+    (Ellipsis, 1),
+]
+VALUES: dict[str, Callable[[], Any]] = {
+    "float": lambda: 2.5,
+    "integer": lambda: 3,
+    "too large": lambda: 1e300,
+    "huge": lambda: 10**400,
+    "one": lambda: nd.array([7]),
+    "row": lambda: nd.array([1, 2, 3, 4]),
+    "row of a table": lambda: nd.array([[1, 2, 3, 4]]),
+    "integers": lambda: nd.array([1, 2, 3, 4], dtype="int32"),
+    "list": lambda: [4, 3, 2, 1],
+}
+
+
+def written(key: Any, value: str, viewed: bool) -> Any:
+    """Return what a write leaves of an array, or its error."""
+    base = nd.array([[[row * 4.0 + column for column in range(4)] for row in range(4)]] * 2)
+    x = base[1] if viewed else base[1].copy()
+    try:
+        x[key] = VALUES[value]()
+        nd.waitall()
+    except Exception as error:
+        return type(error), str(error)
+    return x.asnumpy().tolist(), base.asnumpy().tolist()
+
+
+@pytest.mark.parametrize("viewed", [False, True])
+@pytest.mark.parametrize("value", VALUES)
+def test_a_write_leaves_what_the_whole_way_leaves(value: str, viewed: bool) -> None:
+    for key in KEYS:
+        found = written(key, value, viewed)
+        with pytest.MonkeyPatch.context() as patch:
+            module = importlib.import_module("regluon.array.ndarray")  # not the class
+            patch.setattr(module, "assigned", lambda *_: False)
+            assert found == written(key, value, viewed), key
+
+
+@pytest.mark.usefixtures("naive")
+def test_writes_that_somebody_looks_at_go_the_whole_way() -> None:
+    x, y = OPERANDS["plain"](), nd.ones((2, 2))
+    assert part.assigned(x, 0, 1)
+    assert part.assigned(x, slice(0, 2), y)
+    assert part.assigned(x[1], 0, 2.5)
+    assert x.asnumpy().tolist() == [[1, 1], [2.5, 1]]
+    assert not part.assigned(x, slice(None), x)
+    assert not part.assigned(x, 0, x[1])
+    assert not part.assigned(x, slice(None), y.as_in_context(mx.cpu(1)))
+    assert not part.assigned(x, slice(None), y.astype("float16"))
+    assert not part.assigned(x, 5, 1)
+    assert not part.assigned(OPERANDS["integers"](), 0, 1)
+    column = x[:, 0]  # a copy, made when x is written
+    assert not part.assigned(x, 0, 3)
+    assert column.asnumpy().tolist() == [1, 2.5]
+    parameter, y = leaf(), nd.ones((2, 2))
+    assert part.assigned(parameter, 0, 1)
+    with autograd.record():
+        assert not part.assigned(parameter, 0, 1)
+        assert not part.assigned(parameter[0], 0, 1)
+        assert not part.assigned(y, 0, parameter[0])
+        assert part.assigned(y, 0, 4)
+        z = parameter * y
+        assert not part.assigned(y, 0, 1)
+    assert not part.assigned(y, 0, 1)  # z's backward needs it
+    z.backward()
+    assert parameter.grad.asnumpy().tolist() == [[4, 4], [1, 1]]
 
 
 def test_a_mistake_names_both_shapes_and_the_line() -> None:
