@@ -33,7 +33,7 @@ class _Loss(torch.nn.Module):
                 f"the loss of a training step is a tensor with one element, not {what!s:.80}: "
                 "take its mean(), or give hybridize_step another loss"
             )
-        return found
+        return found.clone() if found.is_leaf else found  # a parameter is no result of its own
 
 
 class TorchStep:

@@ -176,6 +176,23 @@ def test_gradients_have_memory_of_their_own():
     assert step.program
 
 
+def test_a_parameter_may_be_the_loss():
+    class Scalar(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            return self.weight
+
+    module, reference, step, other = both(Scalar, loss=lambda out: out, passes=False)
+    for _ in range(5):
+        before = module.weight.item()
+        assert step(torch.ones(1)).item() == before
+        other(torch.ones(1))
+        assert farthest(module, reference) == 0 < before - module.weight.item()
+
+
 def test_gradients_lie_in_memory_as_their_parameters():
     def make():
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 2)).to(
