@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from regluon.base import FormatError, nearest
+from regluon.base import FormatError, MXNetError, nearest
 
 
 _CHUNK = 1 << 20
@@ -139,6 +139,10 @@ class ByteReader:
         return crc32
 
 
+class MissingFileError(FileNotFoundError, MXNetError):
+    """There is no such file; MXNet raises its own error then, Python this one."""
+
+
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[ByteReader]:
     """Open a file for parsing; refuses folders, devices and pipes, which have no size."""
@@ -153,11 +157,11 @@ def reading(path: str | os.PathLike[str]) -> Iterator[ByteReader]:
         yield ByteReader(file, os.fstat(file.fileno()).st_size, repr(str(path)))
 
 
-def _missing(path: Path) -> FileNotFoundError:
+def _missing(path: Path) -> MissingFileError:
     hint = f"; there is no folder {str(path.parent)!r}"
     if path.parent.is_dir():
         hint = nearest(path.name, (item.name for item in path.parent.iterdir()))
-    return FileNotFoundError(errno.ENOENT, f"there is no such file{hint}", str(path))
+    return MissingFileError(errno.ENOENT, f"there is no such file{hint}", str(path))
 
 
 def tensor_bytes(tensor: torch.Tensor) -> memoryview:

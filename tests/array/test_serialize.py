@@ -76,8 +76,9 @@ def test_a_missing_file_suggests_near_names(tmp_path):
     save(tmp_path / "resnet18.params", NET)
     with pytest.raises(FileNotFoundError, match=r"did you mean 'resnet18\.params'"):
         load(tmp_path / "resnet81.params")
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
+    with pytest.raises(FileNotFoundError, match="there is no folder") as caught:
         load(tmp_path / "no" / "net.params")
+    assert isinstance(caught.value, MXNetError)  # what programs for MXNet catch
 
 
 def test_folders_and_pipes_are_not_opened(tmp_path):
