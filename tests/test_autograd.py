@@ -199,6 +199,7 @@ WRITES = {
     "x +=": lambda x, y: x.__iadd__(1),
     "out=x": lambda x, y: nd.add(x, 1, out=x),
     "y[0]": lambda x, y: y.__setitem__(0, 5),
+    "y +=": lambda x, y: y.__iadd__(1),
 }
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from regluon.array.dispatch import CLASSES, state
 from regluon.array.faults import located
-from regluon.array.handle import Handle, Node, View
+from regluon.array.handle import Handle, Leaf, Node, View
 from regluon.base import user_line
 from regluon.engine.selection import selected
 from regluon.ops.registry import Op
@@ -199,7 +199,7 @@ def updated(array: Handle, name: str, other: Any) -> bool:
     if limit < 0 or state.recording or state.capture is not None or name not in _UPDATES:
         return False
     root = array if array._view is None else array._view.base
-    if _watched(root):
+    if _watched(array, root):
         return False
     data = array.ready(limit)
     if data is None:
@@ -228,7 +228,7 @@ def assigned(array: Handle, key: Any, value: Any) -> bool:
     if limit < 0 or state.capture is not None:
         return False
     root = array if array._view is None else array._view.base
-    if _watched(root) or (state.recording and (array._node or root._node)):
+    if _watched(array, root) or (state.recording and (array._node or root._node)):
         return False
     kind = type(key)
     if kind is tuple:
@@ -271,9 +271,15 @@ def _source(array: Handle, data: Tensor, value: Any, limit: int) -> Any:
     return None if same else found
 
 
-def _watched(root: Handle) -> bool:
-    """Say whether others may look at the storage: unfinished readers, copies to be, records."""
-    return bool(root.readers or root._shares is not None or weakref.getweakrefcount(root))
+def _watched(array: Handle, root: Handle) -> bool:
+    """Say whether others look at the storage: unfinished readers, copies to be, recorded calls.
+
+    Those are calls that read it, and the one that made it, whose gradient may need its result.
+    """
+    if root.readers or root._shares is not None or weakref.getweakrefcount(root):
+        return True
+    node = array._node or root._node
+    return node is not None and not node.spent and type(node) is not Leaf
 
 
 def updated_groups(op: Op, groups: Sequence[Sequence[Any]], attrs: dict[str, Any]) -> bool:
