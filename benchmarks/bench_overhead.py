@@ -15,6 +15,7 @@ of our time to torch's better format and to MXNet's; goals at most 2 and 0.6 (ti
     x.sum()      1.75-1.90  0.17-0.36    mean         1.41-1.60  0.26-0.59
     row + column 1.48-1.55  0.13-0.26    dot          1.73-1.81  0.22-0.42
     x += y       1.85-1.89  0.15-0.18    backward of 10  1.79-1.97  0.43-0.63
+    x[3] = 1     1.18       0.05         x[1:3] = y      1.71       0.05
     mlp 1        1.10-1.21  0.21         mlp 32       1.12-1.24  0.33-0.6
     resnet18     1.03-1.04  0.54-0.6     the goal of the three: within 5 % of torch
 
