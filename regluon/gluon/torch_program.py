@@ -71,13 +71,19 @@ def hybridize(
     >>> print(program(net).splitlines()[0])
     # Linear(float32(4, 3))
     """
-    if not isinstance(module, torch.nn.Module):
-        raise MXNetError(f"hybridize needs a torch.nn.Module, not {type(module).__name__}")
-    if verify not in ("first", None):
-        raise MXNetError(f'verify must be "first" or None, not {verify!r}')
-    programs = Programs(module, Plan(verify, exact=not passes), freeze) if active else None
+    plan = plan_for("hybridize", module, verify, passes)
+    programs = Programs(module, plan, freeze) if active else None
     module._compiled_call_impl = programs  # torch's own place for this; pickles leave it out
     return module
+
+
+def plan_for(function: str, module: Any, verify: str | None, passes: bool) -> Plan:
+    """Return how a module's programs are made; raise MXNetError for what cannot be meant."""
+    if not isinstance(module, torch.nn.Module):
+        raise MXNetError(f"{function} needs a torch.nn.Module, not {type(module).__name__}")
+    if verify not in ("first", None):
+        raise MXNetError(f'verify must be "first" or None, not {verify!r}')
+    return Plan(verify, exact=not passes)
 
 
 def program(module: torch.nn.Module) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from regluon.base import MXNetError
-from regluon.gluon.torch_program import Entry, Programs, has_hooks, is_observed
+from regluon.gluon.torch_program import Entry, Programs, has_hooks, is_observed, plan_for
 from regluon.graph.execution import Plan
 from regluon.graph.module_call import Restart
 
@@ -39,18 +39,11 @@ class _Loss(torch.nn.Module):
 class TorchStep:
     """What `regluon.hybridize_step` returns; see there."""
 
-    def __init__(
-        self,
-        module: torch.nn.Module,
-        loss: Callable[..., Any] | None,
-        optimizer: torch.optim.Optimizer,
-        inputs: int,
-        plan: Plan,
-    ) -> None:
-        self._loss = _Loss(module, loss, inputs)
+    def __init__(self, loss: _Loss, optimizer: torch.optim.Optimizer, plan: Plan) -> None:
+        self._loss = loss
         self._optimizer = optimizer
-        self._programs = Programs(self._loss, plan, freeze=False)
-        self._programs.title = type(module).__name__
+        self._programs = Programs(loss, plan, freeze=False)
+        self._programs.title = type(loss.net).__name__
 
     @property
     def program(self) -> str:
@@ -157,22 +150,20 @@ def hybridize_step(
     >>> losses[-1] < losses[0]
     True
     """
-    if not isinstance(module, torch.nn.Module):
-        raise MXNetError(f"hybridize_step needs a torch.nn.Module, not {type(module).__name__}")
+    plan = plan_for("hybridize_step", module, verify, passes)
     if not isinstance(optimizer, torch.optim.Optimizer):
         name = type(optimizer).__name__
         raise MXNetError(f"hybridize_step needs a torch.optim.Optimizer, not {name}")
     if isinstance(optimizer, torch.optim.LBFGS):
         raise MXNetError("LBFGS computes the loss several times in a step: write those lines")
-    if verify not in ("first", None):
-        raise MXNetError(f'verify must be "first" or None, not {verify!r}')
     for inner in module.modules():
         if type(inner).__module__.startswith(("torch.nn.parallel", "torch.distributed")):
             raise MXNetError(
                 f"gradients of a {type(inner).__name__} are exchanged in torch's graph, which a "
                 "step as one program does not have: use hybridize(module)"
             )
-    own = {id(parameter) for parameter in _Loss(module, loss, inputs).parameters()}
+    whole = _Loss(module, loss, inputs)
+    own = {id(parameter) for parameter in whole.parameters()}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if id(parameter) not in own:
@@ -180,4 +171,4 @@ def hybridize_step(
                     f"the optimizer has a parameter of shape {tuple(parameter.shape)} that is not "
                     "the module's: its gradient would never be computed"
                 )
-    return TorchStep(module, loss, optimizer, inputs, Plan(verify, exact=not passes))
+    return TorchStep(whole, optimizer, plan)
