@@ -14,14 +14,13 @@ from regluon.amp.operators import (
     TARGET,
     WIDEST,
     Conditions,
-    low_precision,
     named,
 )
 from regluon.array.arguments import flat
 from regluon.array.dispatch import invoke, state
 from regluon.array.handle import Handle, Leaf
 from regluon.base import MXNetError
-from regluon.ops.dtype import dtype_name
+from regluon.ops.dtype import dtype_name, low_precision
 from regluon.ops.registry import TABLE, Op
 
 

@@ -4,10 +4,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-import torch
-
-from regluon.base import DTypeError, MXNetError, nearest
-from regluon.ops.dtype import dtype_name, torch_dtype
+from regluon.base import MXNetError, nearest
+from regluon.ops.dtype import low_precision
 from regluon.ops.registry import TABLE, Op
 
 
@@ -68,17 +66,6 @@ _LOSS_OUTPUTS = """
 _VECTORS = ("gamma", "beta", "moving_mean", "moving_var")
 KEPT = dict.fromkeys(("batch_norm", "batch_norm_with_relu", "sync_batch_norm"), _VECTORS)
 """Arguments that stay in float32 even where their operator runs in 16 bits, by operator."""
-
-
-def low_precision(target_dtype: Any) -> torch.dtype:
-    """Return float16 or bfloat16 as torch's dtype; another one is an error."""
-    dtype = torch_dtype(target_dtype)
-    if dtype not in (torch.float16, torch.bfloat16):
-        raise DTypeError(
-            f"the target dtype of mixed precision is 'bfloat16' or 'float16', not "
-            f"{dtype_name(dtype)!r}"
-        )
-    return dtype
 
 
 def _known(names: str) -> list[Op]:

@@ -25,7 +25,6 @@ _OPTIONS = {
     "forward_bulk_size",
     "backward_bulk_size",
 }
-_BACKENDS = (None, "inductor")
 _log = logging.getLogger("regluon.hybridize")
 
 
@@ -78,6 +77,7 @@ class HybridBlock(Block):
         backend: str | None = None,
         verify: str | None = "first",
         passes: bool = True,
+        mixed_precision: Any = None,
         **kwargs: Any,
     ) -> None:
         """Compile this block and all inside, or stop doing so; results do not change.
@@ -96,6 +96,10 @@ class HybridBlock(Block):
         verify: "first" compares the two noted calls with each other, and the program's first
             results with the eager ones; None saves that time.
         passes: False leaves out everything that could change a bit.
+        mixed_precision: "bfloat16" or "float16" lets programs compute products, convolutions and
+            attention in it, and what follows them if that is harmless; parameters, arguments,
+            results and gradients stay in float32. The first calls, which are eager, are in float32,
+            and `verify` compares with them.
 
         >>> import regluon as mx
         >>> net = mx.gluon.nn.Dense(2, in_units=3)
@@ -107,18 +111,14 @@ class HybridBlock(Block):
         unknown = set(kwargs) - _OPTIONS
         if unknown:
             raise TypeError(f"hybridize() has no option {', '.join(sorted(unknown))}")
-        if verify not in ("first", None):
-            raise MXNetError(f'verify must be "first" or None, not {verify!r}')
-        if backend not in _BACKENDS:
-            raise MXNetError(f"backend must be one of {_BACKENDS}, not {backend!r}")
-        plan = Plan(verify, static_alloc, static_shape, not passes, backend)
+        plan = Plan(verify, static_alloc, static_shape, not passes, backend, mixed_precision)
         if active:
             native.ready()  # what there is already is loaded; else it is built while we go on
         self._active = active
         self._eager = None
         self._cache = CachedGraph(self, plan) if active else None
         options = {"static_alloc": static_alloc, "static_shape": static_shape, "verify": verify}
-        options |= {"backend": backend, "passes": passes}
+        options |= {"backend": backend, "passes": passes, "mixed_precision": mixed_precision}
         super().hybridize(active, **options, **kwargs)
 
     def __call__(self, *args: Any) -> Any:

@@ -38,6 +38,7 @@ def hybridize(
     verify: str | None = "first",
     passes: bool = True,
     freeze: bool = False,
+    mixed_precision: Any = None,
 ) -> _Module:
     """Compile what a torch module computes, or stop doing so; return the module itself.
 
@@ -61,6 +62,10 @@ def hybridize(
     freeze: without gradients, compute what depends on parameters alone, such as a convolution with
         its normalization, only after an update that torch's version counters see; writes through
         `parameter.data` they do not.
+    mixed_precision: "bfloat16" or "float16" lets programs compute products, convolutions and
+        attention in it, and what follows them if that is harmless; parameters, arguments, results
+        and gradients stay in float32. `verify` compares with the eager calls, which are in float32.
+        Nothing is to be said of it by `torch.autocast`, which works as ever without it.
 
     >>> import torch
     >>> net = hybridize(torch.nn.Linear(3, 2))
@@ -71,19 +76,17 @@ def hybridize(
     >>> print(program(net).splitlines()[0])
     # Linear(float32(4, 3))
     """
-    plan = plan_for("hybridize", module, verify, passes)
+    check_module("hybridize", module)
+    plan = Plan(verify, exact=not passes, precision=mixed_precision)
     programs = Programs(module, plan, freeze) if active else None
     module._compiled_call_impl = programs  # torch's own place for this; pickles leave it out
     return module
 
 
-def plan_for(function: str, module: Any, verify: str | None, passes: bool) -> Plan:
-    """Return how a module's programs are made; raise MXNetError for what cannot be meant."""
+def check_module(function: str, module: Any) -> None:
+    """Raise MXNetError for what is no module."""
     if not isinstance(module, torch.nn.Module):
         raise MXNetError(f"{function} needs a torch.nn.Module, not {type(module).__name__}")
-    if verify not in ("first", None):
-        raise MXNetError(f'verify must be "first" or None, not {verify!r}')
-    return Plan(verify, exact=not passes)
 
 
 def program(module: torch.nn.Module) -> str:

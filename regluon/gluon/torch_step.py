@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from regluon.base import MXNetError
-from regluon.gluon.torch_program import Entry, Programs, has_hooks, is_observed, plan_for
+from regluon.gluon.torch_program import Entry, Programs, check_module, has_hooks, is_observed
 from regluon.graph.execution import Plan
 from regluon.graph.module_call import Restart
 
@@ -115,6 +115,7 @@ def hybridize_step(
     *,
     verify: str | None = "first",
     passes: bool = True,
+    mixed_precision: Any = None,
 ) -> TorchStep:
     """Return a function that trains a torch module on one batch: `step(x, y)` returns the loss.
 
@@ -136,7 +137,8 @@ def hybridize_step(
         with one element; None if the module itself returns the loss.
     optimizer: any of torch's whose `step()` needs no closure. On a CPU, `fused=True` is fastest.
     inputs: so many of the arguments go to the module, the others to the loss.
-    verify, passes: as for `hybridize`.
+    verify, passes, mixed_precision: as for `hybridize`. With "float16" the loss has to be scaled,
+        and gradients divided again in `optimizer.register_step_pre_hook`.
 
     What cannot be compiled runs as those lines, as the first two calls of a kind do, and calls
     whose gradients also go to arguments or to hooks of parameters. Raises MXNetError where the loss
@@ -150,7 +152,8 @@ def hybridize_step(
     >>> losses[-1] < losses[0]
     True
     """
-    plan = plan_for("hybridize_step", module, verify, passes)
+    check_module("hybridize_step", module)
+    plan = Plan(verify, exact=not passes, precision=mixed_precision)
     if not isinstance(optimizer, torch.optim.Optimizer):
         name = type(optimizer).__name__
         raise MXNetError(f"hybridize_step needs a torch.optim.Optimizer, not {name}")

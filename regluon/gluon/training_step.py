@@ -102,6 +102,7 @@ def hybridize_step(
     static_shape: bool = False,
     verify: str | None = "first",
     passes: bool = True,
+    mixed_precision: Any = None,
 ) -> TrainingStep:
     """Return a function that trains on one batch: `step(data, label)` returns the loss.
 
@@ -115,7 +116,8 @@ def hybridize_step(
     net, trainer: as ever; both may be used elsewhere in between.
     loss: a loss block, or a function of the network's output and the labels.
     inputs: so many of the arguments go to the network, the others to the loss.
-    static_alloc, verify, passes: as for `HybridBlock.hybridize`.
+    static_alloc, verify, passes, mixed_precision: as for `HybridBlock.hybridize`. With "float16"
+        the loss function has to scale its result, and the Trainer's `rescale_grad` to undo that.
     static_shape: with static_alloc, the program on a GPU is one launch of a CUDA graph.
 
     What cannot be compiled runs as those lines. The first calls run eagerly, as those of a
@@ -130,5 +132,5 @@ def hybridize_step(
     >>> losses[-1] < losses[0]
     True
     """
-    plan = Plan(verify, static_alloc, static_shape, exact=not passes)
+    plan = Plan(verify, static_alloc, static_shape, not passes, precision=mixed_precision)
     return TrainingStep(net, loss, trainer, inputs, plan)

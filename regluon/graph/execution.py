@@ -10,27 +10,41 @@ from typing import Any, Protocol
 import torch
 from torch import Generator, Tensor
 
+from regluon.base import MXNetError
 from regluon.graph import passes
-from regluon.graph.likeness import far
+from regluon.graph.likeness import far, strayed
 from regluon.graph.memory import apart, told_apart
 from regluon.graph.node import Graph, Value
 from regluon.graph.program import Prepared, Program
 from regluon.graph.recorded import Bridge, Replayed, Traced, gradients
 from regluon.graph.trace import Trace, ValueRead
+from regluon.ops.dtype import low_precision
 
 
 _log = logging.getLogger("regluon.hybridize")
+_BACKENDS = (None, "inductor")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a program is made: see `HybridBlock.hybridize`."""
+    """How a program is made: see `HybridBlock.hybridize`. Raises MXNetError for other values."""
 
     verify: str | None = "first"
     static_alloc: bool = False
     static_shape: bool = False  # and with it, on a GPU: one launch
     exact: bool = False  # only passes that keep every bit
     backend: str | None = None
+    precision: Any = None  # "bfloat16" or "float16" in place of float32, where that is heavy
+
+    def __post_init__(self) -> None:
+        if self.verify not in ("first", None):
+            raise MXNetError(f'verify must be "first" or None, not {self.verify!r}')
+        if self.backend not in _BACKENDS:
+            raise MXNetError(f"backend must be one of {_BACKENDS}, not {self.backend!r}")
+        if self.precision is not None:
+            object.__setattr__(self, "precision", low_precision(self.precision))
+            if self.exact:
+                raise MXNetError("mixed_precision changes bits, which passes=False forbids")
 
     def program(self, graph: Graph, whole: bool = True) -> Program:
         """Compile a graph: a `whole` one, or a half whose results the other half needs."""
@@ -129,7 +143,7 @@ class Execution:
         if self.refused or not self.settled(graph):
             return results
         optimized = passes.inference if self.freeze else passes.training
-        graph = optimized(graph, exact=self.plan.exact)
+        graph = optimized(graph, exact=self.plan.exact, precision=self.plan.precision)
         make = self.plan.program
         program = Prepared(graph, make) if self.freeze else make(graph)
         self.strides = [tensor.stride() for tensor in tensors[: self.fixed]]
@@ -276,9 +290,18 @@ class Execution:
         if self.plan.verify is None:
             return True
         pairs = [*zip(found, results, strict=True)]
-        pairs += [(trial[place], tensors[place]) for place in self.written]
-        wrong = far([pair for pair in pairs if None not in pair], self.plan.exact)
+        count = len(self.flags) or len(pairs)  # the others are gradients
+        seen = pairs[:count] + [(trial[place], tensors[place]) for place in self.written]
+        if self.plan.precision is not None:
+            wrong = strayed(seen, _present(pairs[count:]))
+        else:
+            wrong = far(seen + _present(pairs[count:]), self.plan.exact)
         if wrong and last:
             self.refused = f"the compiled program differs from the eager one: {wrong}"
             _log.warning("%s; the block stays eager", self.refused)
         return not wrong
+
+
+def _present(pairs: Sequence[tuple[Any, Any]]) -> list[tuple[Tensor, Tensor]]:
+    """Return the gradients that there are."""
+    return [pair for pair in pairs if None not in pair]

@@ -80,7 +80,7 @@ class Joint:
         execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
         plan = execution.plan
         for exact in attempts(plan.exact):
-            whole = passes.training(graph, exact=exact)
+            whole = passes.training(graph, exact=exact, precision=plan.precision)
             program = plan.program(whole)
             state = {place: tensor.clone() for place, tensor in before.items()}
             trial = [tensor.detach() for tensor in execution.trial(tensors, state)]

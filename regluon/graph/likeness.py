@@ -1,7 +1,7 @@
 """Likeness: whether two runs gave the same tensors, and two traces the same program."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -10,10 +10,12 @@ from torch import Tensor
 from regluon.graph.node import Graph, Node, Value
 
 
+_RATIO = 4.0  # of norms in 16 bits and in float32
+_Pair = tuple[Tensor, Tensor]
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-3, torch.float16: 5e-2, torch.bfloat16: 1e-1}
 
 
-def far(pairs: Sequence[tuple[Tensor, Tensor]], exact: bool) -> str:
+def far(pairs: Sequence[_Pair], exact: bool) -> str:
     """Say how pairs of tensors differ by more than rounding, or by a single bit if `exact`, or "".
 
     What is small beside all the others, such as a gradient that is zero but for rounding, is
@@ -34,6 +36,41 @@ def far(pairs: Sequence[tuple[Tensor, Tensor]], exact: bool) -> str:
         if undefined or error > tolerance * max(size, 1e-2 * whole):
             return f"result {place} is off by {error:.3g}, where the largest value is {size:.3g}"
     return ""
+
+
+def strayed(results: Sequence[_Pair], gradients: Sequence[_Pair]) -> str:
+    """Say what a program in 16 bits computes that is far from float32, or "".
+
+    Without gradients no result may be off by more than half its norm. In training only norms are
+    compared, those of all gradients as one, because rectifiers and normalization by few samples let
+    rounding grow to the size of the gradients themselves. What is small beside other results, and
+    whole numbers, such as places of maxima, may differ.
+    """
+    groups = [(f"result {place}", [pair]) for place, pair in enumerate(results)]
+    measured = [(name, *_norms(pairs)) for name, pairs in groups]
+    least = 1e-2 * max((size for _, _, size, _ in measured), default=0.0)
+    if gradients:
+        measured.append(("the gradient", *_norms(gradients)))
+    for name, found, size, off in measured:
+        small = size <= least and name != "the gradient"
+        near = size / _RATIO <= found <= size * _RATIO if gradients else off <= size / 2
+        if not math.isfinite(found) or not (near or small):
+            return f"{name} has the norm {found:.3g} in 16 bits, {size:.3g} in float32"
+    return ""
+
+
+def _norms(pairs: Iterable[_Pair]) -> tuple[float, float, float]:
+    """Return the norms of all first tensors, of all second ones, and of their difference.
+
+    Numbers that are not finite in the second ones do not count.
+    """
+    sums = [0.0, 0.0, 0.0]
+    for one, other in pairs:
+        if other.is_floating_point():
+            one, other = (t.double().where(other.isfinite(), 0) for t in (one, other))
+            for place, tensor in enumerate((one, other, one - other)):
+                sums[place] += float(tensor.square().sum())
+    return math.sqrt(sums[0]), math.sqrt(sums[1]), math.sqrt(sums[2])
 
 
 def _size(tensor: Tensor) -> float:

@@ -96,8 +96,9 @@ class Traced:
         self.made = True
         joint = self.trace.graph((*self.values, *places), (*self.results, *found))
         if execution.settled(joint, given):
+            precision = execution.plan.precision
             for exact in attempts(execution.plan.exact):
-                graph = passes.training(joint, exact=exact)
+                graph = passes.training(joint, exact=exact, precision=precision)
                 replayed = Replayed(execution, split(graph, len(self.results), places), given)
                 if self._agrees(replayed, seeds, found, exact):
                     execution.halves = replayed

@@ -55,6 +55,17 @@ def dtype_name(dtype: torch.dtype) -> str:
     return _STRINGS[dtype] if dtype in _STRINGS else str(dtype).removeprefix("torch.")
 
 
+def low_precision(target_dtype: Any) -> torch.dtype:
+    """Return float16 or bfloat16 as torch's dtype; another one is an error."""
+    dtype = torch_dtype(target_dtype)
+    if dtype not in (torch.float16, torch.bfloat16):
+        raise DTypeError(
+            f"the target dtype of mixed precision is 'bfloat16' or 'float16', not "
+            f"{dtype_name(dtype)!r}"
+        )
+    return dtype
+
+
 def check_floating(what: str, *dtypes: torch.dtype, half: bool = True) -> None:
     """Raise unless all dtypes are floating-point ones; unless `half`, float32 or float64."""
     for dtype in dtypes:

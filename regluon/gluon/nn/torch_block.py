@@ -74,6 +74,7 @@ class TorchBlock(HybridBlock):
         *,
         verify: str | None = "first",
         passes: bool = True,
+        mixed_precision: Any = None,
         **kwargs: Any,
     ) -> None:
         """Compile the module, or stop doing so, as `regluon.hybridize` does.
@@ -81,7 +82,8 @@ class TorchBlock(HybridBlock):
         Blocks around it stay eager, since only running the module tells the shape of its output.
         """
         self._active = active
-        hybridize(self.module, active, verify=verify, passes=passes)
+        options = {"verify": verify, "passes": passes, "mixed_precision": mixed_precision}
+        hybridize(self.module, active, **options)
 
     def forward(self, *args: Any) -> Any:
         """Call the module on the tensors of the arrays given."""

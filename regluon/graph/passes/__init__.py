@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection
 
+import torch
+
 from regluon.base import MXNetError
 from regluon.graph.node import Graph
 from regluon.graph.passes.aliases import without_aliases
@@ -13,16 +15,20 @@ from regluon.graph.passes.fusion import with_convolutions_fused, with_norms_fold
 from regluon.graph.passes.layout import channels_last
 from regluon.graph.passes.linear import with_linears, with_products
 from regluon.graph.passes.memory import in_place
+from regluon.graph.passes.precision import in_mixed_precision
 from regluon.graph.passes.repeats import without_repeats
 
 
 _Passes = tuple[tuple[str, Callable[[Graph], Graph]], ...]
 
-_CLEANED: _Passes = (
+_FUNCTIONAL: _Passes = (
     ("numbers", numbered),
     ("dead", without_dead),
     ("aliases", without_aliases),
     ("functional", functional),
+)
+_CLEANED: _Passes = (
+    *_FUNCTIONAL,
     ("common", without_repeats),
     ("folding", folded),
 )
@@ -48,28 +54,51 @@ TRAINING: _Passes = (
 )
 
 
-def inference(graph: Graph, *, exact: bool = False, without: Collection[str] = ()) -> Graph:
+def inference(
+    graph: Graph,
+    *,
+    exact: bool = False,
+    without: Collection[str] = (),
+    precision: torch.dtype | None = None,
+) -> Graph:
     """Return the graph after the passes for programs whose parameters rarely change.
 
-    `exact` leaves out what changes results within rounding, `without` passes by their names.
+    `exact` leaves out what changes results within rounding, `without` passes by their names; a
+    `precision` is what float32 gives way to in heavy operators.
     Nodes for fixed inputs are left in: `hoisted` takes them out.
     """
-    return _passed(graph, INFERENCE, exact, without)
+    return _passed(graph, INFERENCE, exact, without, precision)
 
 
-def training(graph: Graph, *, exact: bool = False, without: Collection[str] = ()) -> Graph:
+def training(
+    graph: Graph,
+    *,
+    exact: bool = False,
+    without: Collection[str] = (),
+    precision: torch.dtype | None = None,
+) -> Graph:
     """Return the graph after the passes for programs whose parameters change with every call.
 
-    `exact` leaves out what changes results within rounding, `without` passes by their names.
+    The options are those of `inference`.
     """
-    return _passed(graph, TRAINING, exact, without)
+    return _passed(graph, TRAINING, exact, without, precision)
 
 
-def _passed(graph: Graph, passes: _Passes, exact: bool, without: Collection[str]) -> Graph:
+def _passed(
+    graph: Graph,
+    passes: _Passes,
+    exact: bool,
+    without: Collection[str],
+    precision: torch.dtype | None,
+) -> Graph:
     unknown = set(without) - {name for name, _ in INFERENCE + TRAINING}
     if unknown:
         raise MXNetError(f"there is no pass {sorted(unknown)[0]!r} to leave out")
     left_out = {*without, *(ROUNDING if exact else ())}
+    if precision is not None:
+        for _, change in _FUNCTIONAL:
+            graph = change(graph)
+        graph = in_mixed_precision(graph, precision)
     for name, change in passes:
         if name not in left_out:
             graph = change(graph)
