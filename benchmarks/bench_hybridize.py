@@ -12,7 +12,7 @@ to build, without --compile. Cases:
     mlp inference 1         the lecture's 512-256-128-2 network, 1000 calls and `waitall`
     mlp training 1, 32      forward, loss, backward and SGD
     resnet18 inference 1, 16
-    resnet18 training 16    also in bfloat16 by regluon.amp
+    resnet18 training 16    also in bfloat16, by regluon.amp and by mixed_precision ("pass step")
     build                   how much longer the first calls of a ResNet-18 take than eager ones,
                             in fresh processes: training with a batch of 4, torch.compile
                             without anything in its cache

@@ -53,7 +53,7 @@ def inference(mx: Any, case: str, way: str) -> Job:
     )
 
 
-def training(mx: Any, case: str, way: str, step_options: dict[str, bool] | None = None) -> Job:
+def training(mx: Any, case: str, way: str, step_options: dict[str, Any] | None = None) -> Job:
     """Return a job that makes a training step, by `hybridize_step` where its options are given."""
     name, _, size = networks.parts(case)
     net = network(mx, name)

@@ -18,11 +18,12 @@ from regluon.amp.casts import Casts, using
 from regluon.graph import native
 
 
-STEPS: dict[str, dict[str, bool]] = {
+STEPS: dict[str, dict[str, Any]] = {
     "step": {},
     "step static": {"static_alloc": True, "static_shape": True},
 }
-"""The options of `hybridize_step`, by the name of the variant."""
+MIXED: dict[str, dict[str, Any]] = {"pass step": {"mixed_precision": "bfloat16"}}
+"""The options of `hybridize_step`, by the name of the variant; MIXED are those in 16 bits."""
 
 
 def names(case: str) -> list[str]:
@@ -31,7 +32,7 @@ def names(case: str) -> list[str]:
     if "training" in case:
         found += [f"regluon {way}" for way in STEPS]
     if case.startswith("resnet18 training"):
-        found += ["bfloat16 hybridized", "bfloat16 step"]
+        found += ["bfloat16 hybridized", "bfloat16 step", "bfloat16 pass step"]
     return found
 
 
@@ -40,8 +41,9 @@ def job(case: str, name: str) -> Job:
     prefix, way = name.split(" ", 1)
     if "inference" in case:
         return gluon_jobs.job(mx, case, way)
-    found = gluon_jobs.training(mx, case, way, STEPS.get(way))
-    found = in_bfloat16(found) if prefix == "bfloat16" else found
+    found = gluon_jobs.training(mx, case, way, (STEPS | MIXED).get(way))
+    if prefix == "bfloat16":
+        found = loss_alone(found if way in MIXED else in_bfloat16(found))
     found.measure(networks.WARM)
     return found
 
@@ -54,7 +56,12 @@ def in_bfloat16(plain: Job) -> Job:
         with using(casts):
             return plain.call()
 
-    return plain._replace(call=call, values=lambda loss: plain.values(loss)[:1])
+    return plain._replace(call=call)
+
+
+def loss_alone(job: Job) -> Job:
+    """Return a job whose gradients are not compared."""
+    return job._replace(values=lambda loss: job.values(loss)[:1])
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from regluon.context import (
     gpu_memory_info as gpu_memory_info,
     num_gpus as num_gpus,
 )
-from regluon.gluon.torch_program import hybridize as hybridize
+from regluon.gluon.torch_program import hybridize as hybridize, program as program
 from regluon.gluon.torch_step import hybridize_step as hybridize_step
 from regluon.util import (
     is_np_array as is_np_array,

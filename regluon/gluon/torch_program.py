@@ -90,7 +90,10 @@ def check_module(function: str, module: Any) -> None:
 
 
 def program(module: torch.nn.Module) -> str:
-    """Return the source of all programs of a hybridized module, with the user's lines beside it."""
+    """Return the source of all programs of a hybridized module, with the user's lines beside it.
+
+    It is "" where there is none yet, and for modules that are not hybridized.
+    """
     programs = module._compiled_call_impl
     return str(programs) if isinstance(programs, Programs) else ""
 

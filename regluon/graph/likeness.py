@@ -1,7 +1,7 @@
 """Likeness: whether two runs gave the same tensors, and two traces the same program."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -41,36 +41,28 @@ def far(pairs: Sequence[_Pair], exact: bool) -> str:
 def strayed(results: Sequence[_Pair], gradients: Sequence[_Pair]) -> str:
     """Say what a program in 16 bits computes that is far from float32, or "".
 
-    Without gradients no result may be off by more than half its norm. In training only norms are
-    compared, those of all gradients as one, because rectifiers and normalization by few samples let
-    rounding grow to the size of the gradients themselves. What is small beside other results, and
-    whole numbers, such as places of maxima, may differ.
+    Without gradients no result may be off by more than half its norm. In training norms alone are
+    compared, because rectifiers and normalization by few samples let rounding grow to the size of
+    the gradients themselves. What is small beside the others of its kind, and whole numbers, such
+    as places of maxima, may differ.
     """
-    groups = [(f"result {place}", [pair]) for place, pair in enumerate(results)]
-    measured = [(name, *_norms(pairs)) for name, pairs in groups]
-    least = 1e-2 * max((size for _, _, size, _ in measured), default=0.0)
-    if gradients:
-        measured.append(("the gradient", *_norms(gradients)))
-    for name, found, size, off in measured:
-        small = size <= least and name != "the gradient"
-        near = size / _RATIO <= found <= size * _RATIO if gradients else off <= size / 2
-        if not math.isfinite(found) or not (near or small):
-            return f"{name} has the norm {found:.3g} in 16 bits, {size:.3g} in float32"
+    for kind, pairs in (("result", results), ("gradient", gradients)):
+        norms = [_norms(*pair) for pair in pairs]
+        least = 1e-2 * max((size for _, size, _ in norms), default=0.0)
+        for place, (found, size, off) in enumerate(norms):
+            near = size / _RATIO <= found <= size * _RATIO if gradients else off <= size / 2
+            if not math.isfinite(found) or not (near or size <= least):
+                norms_are = f"its norm is {found:.3g}, in float32 {size:.3g}"
+                return f"{kind} {place} is off by {off:.3g} in 16 bits: {norms_are}"
     return ""
 
 
-def _norms(pairs: Iterable[_Pair]) -> tuple[float, float, float]:
-    """Return the norms of all first tensors, of all second ones, and of their difference.
-
-    Numbers that are not finite in the second ones do not count.
-    """
-    sums = [0.0, 0.0, 0.0]
-    for one, other in pairs:
-        if other.is_floating_point():
-            one, other = (t.double().where(other.isfinite(), 0) for t in (one, other))
-            for place, tensor in enumerate((one, other, one - other)):
-                sums[place] += float(tensor.square().sum())
-    return math.sqrt(sums[0]), math.sqrt(sums[1]), math.sqrt(sums[2])
+def _norms(one: Tensor, other: Tensor) -> tuple[float, float, float]:
+    """Return the norms of two tensors and of their difference, where the second is finite."""
+    if not other.is_floating_point():
+        return 0.0, 0.0, 0.0
+    one, other = (t.detach().double().where(other.isfinite(), 0) for t in (one, other))
+    return float(one.norm()), float(other.norm()), float((one - other).norm())
 
 
 def _size(tensor: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 import keyword
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from regluon.graph.passes.memory import planned
 
 
 _FILE = "<regluon program>"
+_OWN = re.compile(r"f\d+|a\d+_\d+|flat|torch")  # names of the generated source
 
 
 class Program:
@@ -143,7 +145,7 @@ def python(graph: Graph, source: str) -> Run:
         target: Any = node.target
         scope[f"f{place}"] = target if node.opaque else target._op
         scope |= {f"a{place}_{i}": arg for i, arg in enumerate(_leaves((node.args, node.kwargs)))}
-        scope["flat"] = _flat
+    scope |= {"flat": _flat, "torch": torch}
     exec(compile(source, _FILE, "exec"), scope)
     function = scope["program"]
 
@@ -243,7 +245,11 @@ def _literal(arg: Any) -> bool:
     """Say whether the representation of an argument is the argument."""
     if isinstance(arg, float):
         return math.isfinite(arg)
-    return arg is None or type(arg) in (int, bool, str)
+    return arg is None or type(arg) in (int, bool, str, torch.dtype, torch.memory_format)
+
+
+def _is_name(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)
 
 
 def _names(graph: Graph) -> dict[Value, str]:
@@ -254,7 +260,7 @@ def _names(graph: Graph) -> dict[Value, str]:
     for value in (*graph.inputs, *graph.constants, *outputs):
         if value is not None and value not in names:
             name = plain = "".join(c if c.isalnum() else "_" for c in f"{value.name}") or "v"
-            while name in taken or not name.isidentifier() or keyword.iskeyword(name):
+            while name in taken or _OWN.fullmatch(name) or not _is_name(name):
                 name = f"v{len(taken)}_{plain}"
             taken.add(name)
             names[value] = name

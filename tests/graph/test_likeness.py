@@ -5,7 +5,7 @@ import torch
 
 import regluon as mx
 from regluon.graph import passes
-from regluon.graph.likeness import far
+from regluon.graph.likeness import far, strayed
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.int64])
@@ -62,3 +62,28 @@ def test_where_passes_that_round_change_too_much_the_program_does_without_them(m
             losses.append(loss.mean().item())
         assert "aten.sigmoid" in net.program
     assert len(set(losses)) == 1
+
+
+def test_16_bits_may_be_off_by_half_in_prediction_and_in_norm_in_training():
+    one, small = torch.tensor([3.0, 4.0]), torch.tensor([1e-3])
+    assert strayed([(one * 1.4, one), (small * 9, small)], []) == ""
+    assert "result 0 is off by 3 in 16 bits: its norm is 8, in float32 5" in strayed(
+        [(one * 1.6, one)], []
+    )
+    assert "result 0 is off by 10 in" in strayed([(-one, one)], [])
+    turned = one.flip(0) * torch.tensor([1.0, -1.0])
+    assert strayed([(turned, one)], [(turned * 3, one), (small * 9, small)]) == ""
+    assert "gradient 1 is off by 20 in" in strayed([(one, one)], [(one, one), (one * 5, one)])
+    assert "gradient 0 is off by 5 in" in strayed([], [(one * 0, one)])
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_16_bits_have_to_hold_what_float32_holds(value):
+    one, other = torch.tensor([1.0, value, 2.0]), torch.ones(3)
+    assert strayed([(other, one.clone())], []) == ""
+    assert "result 1 is off by" in strayed([(other, other), (one, other)], [])
+    assert "gradient 1 is off by" in strayed([], [(other, other), (one * 1e-9, other * 1e-9)])
+
+
+def test_whole_numbers_may_be_others_in_16_bits():
+    assert strayed([(torch.tensor([1]), torch.tensor([7]))], []) == ""

@@ -107,6 +107,15 @@ def test_every_pass_alone_keeps_every_bit_of_random_programs(plan, outputs):
             assert_same_bits(change(graph), graph, INPUTS)
 
 
+@given(PLANS, st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_float32_in_place_of_16_bits_keeps_every_bit_of_random_programs(plan, outputs):
+    graph = traced(program(plan, outputs), *INPUTS[:2], fixed=INPUTS[2:])
+    changed = passes.in_mixed_precision(graph, torch.float32)
+    assert_same_bits(changed, graph, INPUTS)
+    assert_no_new_sharing(changed, graph)
+
+
 class Network(nn.Module):
     def __init__(self):
         super().__init__()

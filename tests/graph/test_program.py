@@ -45,6 +45,23 @@ def test_lists_infinities_and_several_results_are_arguments_and_results():
         assert torch.equal(one, other)
 
 
+def test_dtypes_stand_in_the_source():
+    graph = traced(lambda x: [x.to(torch.bfloat16)], torch.ones(2))
+    assert "(x0, dtype=torch.bfloat16)" in source_of(graph)
+    assert slow(graph)(torch.ones(2))[0].dtype is torch.bfloat16
+
+
+def test_inputs_may_have_names_that_the_source_uses():
+    trace, tensors = Trace(), [torch.full((2,), float(n)) for n in range(4)]
+    inputs = trace.inputs(tensors, ["f0", "a1_0", "torch", "flat"])
+    with torch.no_grad(), trace:
+        first, second, third, fourth = tensors
+        result = torch.where(first > 0, second, float("inf")).to(torch.float64).split(1)[0]
+        result = result * third + fourth
+    graph = trace.graph(inputs, [result])
+    assert torch.equal(slow(graph)(*tensors)[0], result)
+
+
 def test_an_error_names_the_operator_and_the_line_it_was_compiled_from():
     graph = traced(lambda x, y: [x @ y], torch.ones(2, 3), torch.ones(3, 2))
     with pytest.raises(mx.MXNetError, match=r"in aten\.mm\.default, compiled from .*test_program"):
