@@ -287,13 +287,20 @@ def updated_groups(op: Op, groups: Sequence[Sequence[Any]], attrs: dict[str, Any
     engine = selected.engine
     if engine.direct < 0 or state.recording or state.capture is not None:
         return False
+    ctx: Any = None
+    for group in groups:
+        for array in group:
+            if not isinstance(array, Handle) or array._data is None:
+                return False
+            if array.writer or array.error or array.mark or array._view:
+                return False
+            if array._ctx is not ctx and ctx is not None:
+                return False
+            ctx = array._ctx
     written = [array for at in map(op.arrays.index, op.mutates) for array in groups[at]]
-    if not all(_stands(array) for group in groups for array in group):
-        return False
-    if any(array.readers or array._shares is not None or engine.held(array) for array in written):
-        return False
-    if len({id(array._ctx) for group in groups for array in group}) > 1:
-        return False
+    for array in written:
+        if array.readers or array._shares is not None or engine.held(array):
+            return False
     tensors = [[array._data for array in group] for group in groups]
     if not engine.inline and (op.effort is None or op.effort(*tensors) > engine.small << op.reach):
         return False
@@ -306,12 +313,3 @@ def updated_groups(op: Op, groups: Sequence[Sequence[Any]], attrs: dict[str, Any
         array.version += 1
         array.site = site
     return True
-
-
-def _stands(array: Any) -> bool:
-    """Say whether it is an array with a finished tensor of its own."""
-    return (
-        isinstance(array, Handle)
-        and array._data is not None
-        and not (array.writer or array.error or array.mark or array._view)
-    )

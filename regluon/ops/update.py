@@ -31,22 +31,21 @@ def _nothing(*arrays: Any, **attrs: Any) -> tuple[Spec, ...]:
 
 def _work(*groups: list[Tensor]) -> int:
     """Four elements, of weights, gradients or states, take a nanosecond."""
-    return sum(array.numel() for group in groups for array in group) // 4
+    return sum([array.numel() for group in groups for array in group]) // 4
 
 
 def _check_groups(groups: Groups, lrs: Sequence[float], wds: Sequence[float]) -> None:
     """Raise unless every group has one item per weight, the arrays in it of the weight's shape."""
-    weights = groups[0]
+    shapes = [weight.shape for weight in groups[0]]
     for group in (*groups, lrs, wds):
-        if len(group) != len(weights):
-            raise ShapeError(f"{len(weights)} weights need as many of each, not {len(group)}")
-    for group in groups:
-        for weight, item in zip(weights, group, strict=True):
-            if item.shape != weight.shape:
-                raise ShapeError(
-                    f"weight {tuple(weight.shape)} does not fit gradient or state "
-                    f"{tuple(item.shape)}"
-                )
+        if len(group) != len(shapes):
+            raise ShapeError(f"{len(shapes)} weights need as many of each, not {len(group)}")
+    for group in groups[1:]:
+        if (found := [item.shape for item in group]) != shapes:
+            shape, other = next(
+                pair for pair in zip(shapes, found, strict=True) if len({*pair}) > 1
+            )
+            raise ShapeError(f"weight {tuple(shape)} does not fit gradient or state {tuple(other)}")
 
 
 def _clipped(grads: list[Tensor], rescale_grad: float, limit: float) -> tuple[list[Tensor], float]:

@@ -10,6 +10,7 @@ import torch
 from regluon.array.ndarray import NDArray
 from regluon.base import MXNetError, Registry, nearest
 from regluon.context import Context, cpu
+from regluon.ops.registry import Spec
 
 
 GROUP_BYTES = 4 << 20
@@ -88,6 +89,7 @@ class Optimizer:
         # Of rules that use the counts: without updates that failed, known when tasks have run.
         self._all_done: dict[Context, dict[Index, int]] = {}
         self._done: dict[Index, int] = self._all_done.setdefault(cpu(), {})
+        self._grouped: tuple[list[Spec], list[slice]] = ([], [])  # of the last weights
         self.set_lr_mult({})
         self.set_wd_mult({})
 
@@ -153,11 +155,11 @@ class Optimizer:
     def _get_lrs(self, indices: Sequence[Index]) -> list[float]:
         """Return the rates of these weights."""
         lr = self.learning_rate
-        return [lr * self._factor(index, "lr_mult") for index in indices]
+        return [lr * factor for factor in self._factors(indices, "lr_mult")]
 
     def _get_wds(self, indices: Sequence[Index]) -> list[float]:
         """Return the decays of these weights."""
-        return [self.wd * self._factor(index, "wd_mult") for index in indices]
+        return [self.wd * factor for factor in self._factors(indices, "wd_mult")]
 
     def _get_lr(self, index: Index) -> float:
         return self._get_lrs([index])[0]
@@ -165,12 +167,17 @@ class Optimizer:
     def _get_wd(self, index: Index) -> float:
         return self._get_wds([index])[0]
 
-    def _factor(self, index: Index, kind: str) -> float:
-        parameter = self.param_dict.get(index)
-        if parameter is not None:
-            return float(getattr(parameter, kind))
+    def _factors(self, indices: Sequence[Index], kind: str) -> list[float]:
+        found = list(map(self.param_dict.get, indices))
+        if None not in found:
+            return [getattr(parameter, kind) for parameter in found]
         table: dict[Index, float] = getattr(self, kind)
-        return table[index] if index in table else table.get(self.idx2name.get(index, ""), 1.0)
+        return [
+            getattr(parameter, kind)
+            if parameter is not None
+            else table.get(index, table.get(self.idx2name.get(index, ""), 1.0))
+            for index, parameter in zip(indices, found, strict=True)
+        ]
 
     # What the updater and the trainer use
 
@@ -199,7 +206,10 @@ class Optimizer:
             paired = list(zip(weights, states, strict=True))
             weights = [s[0] if self._through_copy(w) else w for w, s in paired]
             states = [s[1] if self._through_copy(w) else s for w, s in paired]
-        for part in make_groups(weights):
+        specs = [weight.spec for weight in weights]
+        if specs != self._grouped[0]:
+            self._grouped = (specs, make_groups(weights))
+        for part in self._grouped[1]:
             self.update_group(indices[part], weights[part], grads[part], states[part])
         for weight, copy in copied:
             weight[:] = copy
