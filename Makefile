@@ -9,14 +9,14 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 # Two test processes with one thread each fit the two cores that CI has.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=20
 
-.PHONY: help setup demo test test-lazy test-naive fmt lint types stubs examples bench check check-all clean
+.PHONY: help setup demo test test-lazy test-naive test-python fmt lint types stubs examples bench check check-all clean
 
 help:
 	@echo "make demo        set up, then fine-tune a network on photos and write a report"
 	@echo "make test        set up, then run the tests"
 	@echo "make check       all that CI runs: lint, layers, types, stubs, tests, examples"
 	@echo "make check-all   the same with the slow tests and the full demo"
-	@echo "make setup | fmt | lint | types | stubs | test-lazy | test-naive | examples | bench | clean"
+	@echo "make setup | fmt | lint | types | stubs | test-lazy | test-naive | test-python | examples | bench | clean"
 
 # --- set-up: stamp files say what is done. Torch comes first, so that TORCH chooses the build. ---
 
@@ -59,6 +59,11 @@ test-naive: setup
 	MXNET_ENGINE_TYPE=NaiveEngine $(PYTEST) tests/array tests/kvstore tests/optimizer \
 		tests/test_autograd.py tests/test_operator.py tests/test_random.py
 
+# Programs as the generated Python, as on machines without a C++ compiler.
+test-python: setup
+	REGLUON_NATIVE=0 $(PYTEST) -m "not slow" tests/graph tests/gluon/test_hybrid*.py \
+		tests/gluon/test_mixed_precision.py tests/gluon/test_t*_step.py tests/gluon/nn/test_torch_block.py
+
 fmt: setup
 	$(BIN)/python tools/gen_stubs.py
 	$(BIN)/python tools/gen_docs.py
@@ -82,9 +87,9 @@ examples: setup
 bench: setup
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-check: lint types stubs test test-lazy test-naive examples
+check: lint types stubs test test-lazy test-naive test-python examples
 
-check-all: lint types stubs examples
+check-all: lint types stubs test-python examples
 	$(PYTEST) -m ""
 	MXNET_ENGINE_TYPE=LazyEngine $(PYTEST) -m "not once" $(OWN)
 	MXNET_ENGINE_TYPE=NaiveEngine $(PYTEST) -m "not once" $(OWN)

@@ -137,6 +137,7 @@ class ModuleCall:
     def _autocast(self, given: Sequence[Any]) -> AbstractContextManager[Any]:
         if self.autocast is None:
             return nullcontext()
+        torch.clear_autocast_cache()  # each call casts for itself, though many be in one scope
         return torch.autocast(given[0].device.type, self.autocast)
 
 

@@ -211,7 +211,10 @@ def replay(graph: Graph) -> Replay | None:
         return None
     assert _LIBRARY.module is not None
     try:
-        made: Replay = _LIBRARY.module.Replay(_described(graph), _Failure(graph.nodes))
+        nodes = graph.nodes
+        made: Replay = _LIBRARY.module.Replay(
+            _described(graph), lambda error, place, python: nodes[place].failure(error, python)
+        )
     except RuntimeError as error:  # such as an operator without a schema that C++ can read
         _LOG.info("a program runs in Python: %s", error)
         return None
@@ -262,26 +265,6 @@ def _watched(graph: Graph, results: int, needed: set[int], reused: set[int]) -> 
         and value.meta.storage in extras
         and place not in covered
     ]
-
-
-class _Failure:
-    """Makes the exception that a program raises from what one of its nodes raised."""
-
-    def __init__(self, nodes: tuple[Node, ...]) -> None:
-        self.places = [(node.title, node.site) for node in nodes]
-
-    def __call__(self, error: BaseException, place: int, python: bool) -> BaseException:
-        title, site = self.places[place]
-        where = str(site)
-        note = f"in {title}{where and f' at {where}'}"
-        if python:  # the user's own exception, or one that has attributes
-            error.add_note(note)
-            return error
-        try:
-            return type(error)(f"{error}\n{note}").with_traceback(error.__traceback__)
-        except TypeError:  # made of more than a text
-            error.add_note(note)
-            return error
 
 
 # The kinds of arguments that replay.cpp knows.

@@ -104,6 +104,21 @@ class Node:
             found += values_in(self.args[3:5])
         return tuple(found)
 
+    def failure(self, error: BaseException, python: bool) -> BaseException:
+        """Return what to raise for an error of the target, with its name and the user's line.
+
+        It is of the same type; where it is `python` code's own, it is the same exception.
+        """
+        where = str(self.site)
+        note = f"in {self.title}{where and f' at {where}'}"
+        if not python:
+            try:
+                return type(error)(f"{error}\n  {note}").with_traceback(error.__traceback__)
+            except TypeError:  # made of more than a text
+                pass
+        error.add_note(note)
+        return error
+
     @property
     def draws(self) -> bool:
         """Whether the result is random, so that two equal calls differ."""

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regluon.base import MXNetError
 from regluon.graph import native
 from regluon.graph.inductor import inductor
 from regluon.graph.launch import Launch, launchable
@@ -156,14 +155,17 @@ def python(graph: Graph, source: str) -> Run:
             result: tuple[Any, ...] = function(*tensors)
             return result
         except Exception as error:
-            raise _located(error, graph) from error
+            found = _located(error, graph)
+            if found is error:
+                raise
+            raise found from error
         finally:
             torch._C._set_grad_enabled(before)
 
     return run
 
 
-def _located(error: Exception, graph: Graph) -> Exception:
+def _located(error: Exception, graph: Graph) -> BaseException:
     """Return the error with the operator and the user's line it came from."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != _FILE:
@@ -174,9 +176,7 @@ def _located(error: Exception, graph: Graph) -> Exception:
     if place >= len(graph.nodes):
         return error
     node = graph.nodes[place]
-    where = " · ".join(part for part in node.site if part)
-    kind = type(error) if isinstance(error, MXNetError) else MXNetError
-    return kind(f"{error}\n  in {node.title}, compiled from {where or 'a torch module'}")
+    return node.failure(error, python=node.opaque)
 
 
 def source_of(graph: Graph) -> str:
@@ -209,7 +209,9 @@ def _statement(place: int, node: Node, names: dict[Value, str], dead: list[str])
     words = [text(arg) for arg in node.args]
     words += [f"{name}={text(arg)}" for name, arg in node.kwargs.items()]
     call = f"f{place}({', '.join(words)})"
-    targets = ", ".join("_" if value is None else names[value] for value in node.outputs)
+    # What is written is there already, perhaps as a constant, which has no assignment.
+    new = [value if value not in node.inputs else None for value in node.outputs]
+    targets = ", ".join("_" if value is None else names[value] for value in new) * any(new)
     if targets and not _single(node):
         targets, call = f"[{targets}]", f"flat({call})"
     where = " · ".join(part for part in (node.title, *node.site[::-1]) if part)

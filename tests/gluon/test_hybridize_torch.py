@@ -238,6 +238,19 @@ def test_autocast(recording):
         assert calls(module, reference, x).dtype is torch.float32
 
 
+def test_many_calls_in_one_scope_of_autocast_have_a_program():
+    module, reference = pair(MODELS["mlp"][0], torch.float32)
+    hybridize(module, passes=False)
+    x = torch.randn(4, 512)
+    with torch.autocast("cpu", torch.bfloat16):  # which keeps its casts to the end
+        for _ in range(5):
+            for net in (module, reference):
+                net.zero_grad()
+                net(x).float().square().sum().backward()
+            assert farthest(module, reference) == 0
+    assert "# its gradients" in program(module)
+
+
 def test_inference_mode_is_its_own_program():
     module, reference = pair(MODELS["mlp"][0])
     hybridize(module, passes=False)

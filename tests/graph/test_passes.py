@@ -7,6 +7,7 @@ from regluon.base import MXNetError
 from regluon.graph import passes
 from regluon.graph.passes.folding import hoisted
 from regluon.graph.passes.memory import planned
+from regluon.graph.program import python, source_of
 from tests.graph.programs import (
     assert_close,
     assert_no_new_sharing,
@@ -105,6 +106,20 @@ def test_every_pass_alone_keeps_every_bit_of_random_programs(plan, outputs):
     for name, change in dict(passes.INFERENCE).items():
         if name not in passes.ROUNDING:
             assert_same_bits(change(graph), graph, INPUTS)
+
+
+@given(PLANS, st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_generated_python_runs_random_programs_as_they_are(plan, outputs):
+    graph = passes.inference(traced(program(plan, outputs), *INPUTS), exact=True)
+    for each in (graph, planned(graph)):
+        ours, theirs = copied(INPUTS), copied(INPUTS)
+        torch.default_generator.manual_seed(7)
+        found = python(each, source_of(each))(*ours)
+        torch.default_generator.manual_seed(7)
+        expected = run(graph, *theirs)
+        for one, other in zip([*found, *ours], [*expected, *theirs], strict=True):
+            assert torch.equal(one, other)
 
 
 @given(PLANS, st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True))
