@@ -1,11 +1,11 @@
 """Execution: captured calls on tensors: traced at the first run, as a compiled program after."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Generator, Tensor
@@ -23,6 +23,7 @@ from regluon.ops.dtype import low_precision
 
 _log = logging.getLogger("regluon.hybridize")
 _BACKENDS = (None, "inductor")
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -143,15 +144,19 @@ class Execution:
         if self.refused or not self.settled(graph):
             return results
         optimized = passes.inference if self.freeze else passes.training
-        graph = optimized(graph, exact=self.plan.exact, precision=self.plan.precision)
-        make = self.plan.program
-        program = Prepared(graph, make) if self.freeze else make(graph)
+
+        def make(exact: bool, precision: torch.dtype | None) -> Program | Prepared:
+            whole = optimized(graph, exact=exact, precision=precision)
+            return Prepared(whole, self.plan.program) if self.freeze else self.plan.program(whole)
+
+        def agrees(program: Program | Prepared, *criterion: Any) -> bool:
+            trial = self.trial(tensors, {p: tensor.clone() for p, tensor in before.items()})
+            with self.rewound(keys):
+                found = program.run(*trial, *self.generators(tensors, keys))
+            return self.equals(found, results, trial, tensors, *criterion)
+
         self.strides = [tensor.stride() for tensor in tensors[: self.fixed]]
-        trial = self.trial(tensors, before)
-        with self.rewound(keys):
-            found = program.run(*trial, *self.generators(tensors, keys))
-        if self.equals(found, results, trial, tensors):
-            self.program = program
+        self.program = self.chosen(make, agrees)
         return results
 
     # With gradients
@@ -275,31 +280,63 @@ class Execution:
         for place, tensor in before.items():
             tensors[place].detach().copy_(tensor)
 
+    def chosen(
+        self,
+        make: Callable[[bool, torch.dtype | None], _Made],
+        agrees: Callable[[_Made, bool, torch.dtype | None], bool],
+    ) -> _Made | None:
+        """Return the first program that agrees with the traced run, or None.
+
+        make: returns a program by `exact`, which is tried where the passes that round change too
+            much (as where many rectifiers have inputs next to zero, and few samples take part), and
+            by the precision of heavy operators.
+        agrees: runs a program and calls `equals`, if the plan says so. A program in 16 bits, which
+            can be compared only roughly, is tried after the same one in float32.
+        """
+        precision = self.plan.precision
+        for exact in (True,) if self.plan.exact else (False, True):
+            if self.plan.verify is None:
+                return make(exact, precision)
+            found = make(exact, None)
+            if agrees(found, exact, None):
+                if precision is None:
+                    return found
+                try:
+                    found = make(exact, precision)
+                    return found if agrees(found, True, precision) else None
+                except Exception as error:  # there is no such kernel in 16 bits, or the like
+                    self._refuse(f"the compiled program fails in 16 bits: {error}")
+                    return None
+        return None
+
     def equals(
         self,
         found: Sequence[Any],
         results: Sequence[Any],
         trial: Sequence[Tensor],
         tensors: Sequence[Tensor],
-        last: bool = True,
+        last: bool,
+        precision: torch.dtype | None,
     ) -> bool:
-        """Compare a compiled run with the traced one, what they wrote included, if asked to.
+        """Say whether a compiled run is like the traced one, what they wrote included.
 
-        Unless it is the `last` program that can be tried, nothing is said if they differ.
+        Unless it is the `last` program that can be tried, nothing is logged if they differ.
         """
-        if self.plan.verify is None:
-            return True
         pairs = [*zip(found, results, strict=True)]
         count = len(self.flags) or len(pairs)  # the others are gradients
         seen = pairs[:count] + [(trial[place], tensors[place]) for place in self.written]
-        if self.plan.precision is not None:
+        if precision is not None:
             wrong = strayed(seen, _present(pairs[count:]))
         else:
             wrong = far(seen + _present(pairs[count:]), self.plan.exact)
         if wrong and last:
-            self.refused = f"the compiled program differs from the eager one: {wrong}"
-            _log.warning("%s; the block stays eager", self.refused)
+            self._refuse(f"the compiled program differs from the eager one: {wrong}")
         return not wrong
+
+    def _refuse(self, reason: str) -> None:
+        """Let all further calls be eager ones."""
+        self.refused = reason
+        _log.warning("%s; the block stays eager", reason)
 
 
 def _present(pairs: Sequence[tuple[Any, Any]]) -> list[tuple[Tensor, Tensor]]:

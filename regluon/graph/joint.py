@@ -10,7 +10,7 @@ from regluon.graph import passes
 from regluon.graph.execution import Execution
 from regluon.graph.memory import apart, owned
 from regluon.graph.program import Program
-from regluon.graph.recorded import attempts, gradients, ones
+from regluon.graph.recorded import gradients, ones
 from regluon.graph.trace import ValueRead
 
 
@@ -78,15 +78,16 @@ class Joint:
         if execution.refused or not execution.settled(graph):
             return results, found
         execution.strides = [tensor.stride() for tensor in tensors[: execution.fixed]]
-        plan = execution.plan
-        for exact in attempts(plan.exact):
-            whole = passes.training(graph, exact=exact, precision=plan.precision)
-            program = plan.program(whole)
+
+        def make(exact: bool, precision: torch.dtype | None) -> Program:
+            return execution.plan.program(passes.training(graph, exact=exact, precision=precision))
+
+        def agrees(program: Program, *criterion: Any) -> bool:
             state = {place: tensor.clone() for place, tensor in before.items()}
             trial = [tensor.detach() for tensor in execution.trial(tensors, state)]
             with torch.no_grad(), execution.rewound(keys):
                 again = program.run(*trial, *execution.generators(tensors, keys))
-            if execution.equals(again, (*results, *found), trial, tensors, exact):
-                self.program = program
-                break
+            return execution.equals(again, (*results, *found), trial, tensors, *criterion)
+
+        self.program = execution.chosen(make, agrees)
         return results, found

@@ -10,6 +10,7 @@ from torch import Tensor
 from regluon.graph import native, passes
 from regluon.graph.memory import apart
 from regluon.graph.node import Graph, Site
+from regluon.graph.passes.memory import in_place
 from regluon.graph.split import Halves, split
 
 
@@ -96,13 +97,17 @@ class Traced:
         self.made = True
         joint = self.trace.graph((*self.values, *places), (*self.results, *found))
         if execution.settled(joint, given):
-            precision = execution.plan.precision
-            for exact in attempts(execution.plan.exact):
-                graph = passes.training(joint, exact=exact, precision=precision)
-                replayed = Replayed(execution, split(graph, len(self.results), places), given)
-                if self._agrees(replayed, seeds, found, exact):
-                    execution.halves = replayed
-                    break
+
+            def make(exact: bool, precision: torch.dtype | None) -> Replayed:
+                # Only apart may results take the memory of others: a half may be run again.
+                options: Any = {"exact": exact, "precision": precision, "without": ("memory",)}
+                halves = split(passes.training(joint, **options), len(self.results), places)
+                return Replayed(execution, halves.changed(in_place), given)
+
+            def agrees(replayed: Replayed, *criterion: Any) -> bool:
+                return self._agrees(replayed, seeds, found, *criterion)
+
+            execution.halves = execution.chosen(make, agrees)
         return found
 
     def _agrees(
@@ -110,12 +115,10 @@ class Traced:
         replayed: "Replayed",
         seeds: Sequence[Tensor | None],
         found: Sequence[Tensor | None],
-        last: bool,
+        *criterion: Any,
     ) -> bool:
         """Run the two programs on the same tensors, and compare results and gradients."""
         execution = self.execution
-        if execution.plan.verify is None:
-            return True
         before = {place: tensor.clone() for place, tensor in self.before.items()}
         trial = [tensor.detach() for tensor in execution.trial(self.given, before)]
         with torch.no_grad(), execution.rewound(self.keys):
@@ -124,7 +127,7 @@ class Traced:
             inputs += [results[place] for place in replayed.reused]
             again = replayed.backward(inputs, rest, seeds)
         pairs = ([*results, *again], [*self.results, *found])
-        return execution.equals(*pairs, trial, self.given, last)
+        return execution.equals(*pairs, trial, self.given, *criterion)
 
 
 class Replayed:
@@ -226,14 +229,6 @@ def _laid_out(seed: Tensor | None, stride: tuple[int, ...] | None) -> Tensor | N
     if seed is None or stride is None or seed.stride() == stride or 0 in stride:
         return seed
     return seed.new_empty_strided(seed.shape, stride).copy_(seed)
-
-
-def attempts(exact: bool) -> tuple[bool, ...]:
-    """Return with which passes to compile: where rounding decides too much, without those that do.
-
-    That is so where many rectifiers have inputs next to zero, and few samples take part.
-    """
-    return (True,) if exact else (False, True)
 
 
 def ones(results: Sequence[Tensor]) -> list[Tensor | None]:

@@ -1,9 +1,10 @@
 """Split: one traced graph of a forward and its backward pass, taken apart into two programs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from regluon.graph.node import Graph, Node, Value
+from regluon.graph.passes.effects import Effects
 
 
 class Halves(NamedTuple):
@@ -19,21 +20,34 @@ class Halves(NamedTuple):
     reused: tuple[int, ...]
     extras: int
 
+    def changed(self, change: Callable[[Graph], Graph]) -> "Halves":
+        """Return the same with another graph in the place of each."""
+        return self._replace(forward=change(self.forward), backward=change(self.backward))
+
 
 def split(joint: Graph, results: int, seeds: Sequence[Value]) -> Halves:
     """Take a graph apart: `joint.outputs` are so many results, then gradients made from `seeds`.
 
     Everything that does not depend on a seed is forward, but for views that only the backward pass
-    looks at: those are found again there, so that what they look at is checked for changes.
+    looks at: those are found again there, so that what they look at is checked for changes. What
+    writes memory that the backward pass has read before, or reads what that has written, stays
+    behind it.
     """
     given = set(seeds)
+    effects = Effects(joint)
     late: set[Value] = set(given)
+    read: set[Value] = set()  # memory, by the backward pass so far
+    written: set[Value] = set()
     behind: list[Node] = []
     ahead: list[Node] = []
     for node in joint.nodes:
-        if any(value in late for value in node.inputs):
+        seen, changed = effects.groups(node.inputs), effects.groups(node.written())
+        depends = any(value in late for value in node.inputs)
+        if depends or not (written.isdisjoint(seen) and read.isdisjoint(changed)):
             behind.append(node)
             late.update(value for value in node.outputs if value is not None)
+            read |= seen
+            written |= changed
         else:
             ahead.append(node)
     ahead, behind = _views_back(joint, ahead, behind, results)

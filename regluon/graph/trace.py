@@ -132,6 +132,11 @@ class Trace(TorchDispatchMode):
     ) -> Any:
         """Run one operator and note it."""
         kwargs = kwargs or {}
+        if torch.is_inference_mode_enabled():  # where torch does not take operators apart itself
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
         site = self.site if self.site is not None else self.where()
         if func in _READS:
             self.read(site)

@@ -238,6 +238,33 @@ def test_autocast(recording):
         assert calls(module, reference, x).dtype is torch.float32
 
 
+class Normalized(nn.Module):
+    """Its backward pass has parts that need no gradient, between others that do."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        y, z = self.first(x), self.second(x)
+        return F.normalize(y) @ F.normalize(z).t() * y.norm() + F.cosine_similarity(y, z)
+
+
+@pytest.mark.parametrize("verify", ["first", None])
+def test_a_backward_pass_that_is_partly_made_ahead_may_be_made_twice(verify):
+    module, reference = pair(Normalized)
+    hybridize(module, passes=False, verify=verify)
+    for _ in range(5):
+        x = torch.randn(6, 8).double()
+        for net in (module, reference):
+            net.zero_grad()
+            loss = net(x).square().mean()
+            loss.backward(retain_graph=True)
+            loss.backward()
+        assert farthest(module, reference) == 0
+    assert "# its gradients" in program(module)
+
+
 def test_many_calls_in_one_scope_of_autocast_have_a_program():
     module, reference = pair(MODELS["mlp"][0], torch.float32)
     hybridize(module, passes=False)
@@ -249,6 +276,19 @@ def test_many_calls_in_one_scope_of_autocast_have_a_program():
                 net(x).float().square().sum().backward()
             assert farthest(module, reference) == 0
     assert "# its gradients" in program(module)
+
+
+def test_inference_mode_has_the_same_passes():
+    def network():
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+
+    module, reference = (net.eval() for net in pair(network))
+    hybridize(module, freeze=True)
+    x = torch.randn(2, 3, 8, 8).double()
+    with torch.inference_mode():
+        for _ in range(4):
+            assert torch.allclose(module(x), reference(x))
+    assert "batch_norm" not in program(module)
 
 
 def test_inference_mode_is_its_own_program():

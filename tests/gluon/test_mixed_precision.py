@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 import regluon as mx
 from regluon import autograd, gluon
+from regluon.graph import passes
 from tests.gluon.torch_models import MODELS, pair
 
 
@@ -143,6 +144,20 @@ def test_what_16_bits_cannot_hold_stays_in_float32_and_says_so(caplog):
             y.sum().backward()
     assert torch.allclose(y, torch.full((2, 4), 360.0))
     assert "result 0 is off by inf in 16 bits: its norm is inf, in float32 1.02e+03" in caplog.text
+
+
+def test_what_fails_in_16_bits_stays_in_float32_and_says_so(monkeypatch, caplog):
+    def failing(graph, dtype):
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(passes, "in_mixed_precision", failing)
+    module, reference = pair(MODELS["mlp"][0], torch.float32)
+    mx.hybridize(module, mixed_precision="bfloat16")
+    x = torch.randn(4, 512)
+    for _ in range(4):
+        assert torch.equal(module(x), reference(x))
+        module(x).sum().backward()
+    assert "the compiled program fails in 16 bits: no such kernel" in caplog.text
 
 
 def test_gradients_that_float16_loses_are_noticed(caplog):

@@ -77,6 +77,33 @@ def test_reading_the_bits_of_a_number_needs_all_of_them():
     assert_close(changed(graph), graph, [X.round(), W.round()])
 
 
+def test_numbers_that_16_bits_do_not_hold_stay_in_float32():
+    graph = traced(lambda x, w: F.hardtanh(x @ w, -1e6, 1e6) @ w, X, W)
+    assert narrow(changed(graph)) == ["mm", "hardtanh", "mm"]
+    result = changed(graph, torch.float16)
+    assert count(result, "aten._to_copy") == 5
+    assert_close(result, graph, [X, W], 1e-2)
+
+
+def test_results_go_where_they_are_asked_to():
+    out = torch.zeros(3, 4)
+    graph = traced(lambda x, w, out: torch.mm(x, w, out=out) + 1, X, W, out)
+    assert narrow(changed(graph)) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_row_that_is_masked_whole_by_the_least_float32_is_the_mean(dtype):
+    mask = torch.zeros(1, 1, 3, 3)
+    mask[..., 0, :] = mask[..., 1:] = torch.finfo(torch.float32).min
+
+    def function(x, w, mask):
+        q = (x @ w)[None, None]
+        return F.scaled_dot_product_attention(q, q, q, attn_mask=mask)
+
+    graph = traced(function, X, W, mask)
+    assert_close(changed(graph, dtype), graph, [X, W, mask], 2e-2)
+
+
 def test_memory_that_is_written_stays_in_float32():
     def function(x, w):
         y = x @ w

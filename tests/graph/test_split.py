@@ -52,3 +52,36 @@ def test_results_that_the_backward_pass_needs_are_not_kept_twice():
     both, *_ = halves(torch.exp, torch.ones(3))
     assert both.reused == (0,)
     assert both.extras == 0
+
+
+def test_what_the_backward_pass_reads_is_not_written_before():
+    """A program whose last node writes what another one reads, as after the pass on memory."""
+    x, seed = torch.rand(3), torch.rand(3)
+    trace = Trace()
+    inputs = trace.inputs([x, seed], ["x", "seed"])
+    with torch.no_grad(), trace:
+        y = x.exp()
+        slope = seed * y
+        y.mul_(2)
+        gradient = slope + y
+        both = [y.sum(), gradient]
+    parts = split(trace.graph(inputs, [x, *both]), 1, inputs[1:])
+    first = run(parts.forward, x)
+    given = [x for _ in parts.needed] + [first[place] for place in parts.reused]
+    found = run(parts.backward, *given, *first[1:], seed)
+    for one, other in zip(found, both, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_the_backward_pass_has_written_is_read_after():
+    x, seed = torch.rand(3), torch.rand(3)
+    trace = Trace()
+    inputs = trace.inputs([x, seed], ["x", "seed"])
+    with torch.no_grad(), trace:
+        y = x.exp()
+        y.mul_(seed)
+        later = y[:2].cos()
+    parts = split(trace.graph(inputs, [x, later]), 1, inputs[1:])
+    first = run(parts.forward, x)
+    given = [x for _ in parts.needed] + [first[place] for place in parts.reused]
+    assert torch.equal(run(parts.backward, *given, *first[1:], seed)[0], later)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 
 from regluon.graph.node import NOWHERE, Graph, Node, Value, substituted, values_in
-from regluon.graph.passes.effects import Effects, is_view
+from regluon.graph.passes.effects import Effects, is_view, schema
 
 
 class _Rule(NamedTuple):
@@ -23,6 +23,9 @@ class _Rule(NamedTuple):
 _FOLLOWS = _Rule()
 _ALWAYS = _Rule(decide=())
 _GRADIENT = _Rule((1,), (0, 1))  # to the second argument, which was in the forward pass
+_EFFICIENT = _Rule((), (0, 1, 2), (0,))
+_EFFICIENT_BACKWARD = _Rule((), (0, 1, 2, 3, 5))
+_MASKED = {_EFFICIENT: 3, _EFFICIENT_BACKWARD: 4}  # by a mask that had to be in 16 bits as well
 
 _RULES = {
     **dict.fromkeys(("mm", "bmm", "addmm", "baddbmm", "mv", "addmv"), _ALWAYS),
@@ -30,8 +33,8 @@ _RULES = {
     # The sums of exponentials, argument or result, stay in float32.
     "_scaled_dot_product_flash_attention_for_cpu": _Rule((), None, (0,)),
     "_scaled_dot_product_flash_attention_for_cpu_backward": _Rule((), (0, 1, 2, 3, 4)),
-    "_scaled_dot_product_efficient_attention": _Rule((), None, (0,)),
-    "_scaled_dot_product_efficient_attention_backward": _Rule((), (0, 1, 2, 3, 4, 5)),
+    "_scaled_dot_product_efficient_attention": _EFFICIENT,
+    "_scaled_dot_product_efficient_attention_backward": _EFFICIENT_BACKWARD,
     # So do statistics, and what scales and shifts by them.
     **dict.fromkeys(("native_batch_norm", "cudnn_batch_norm"), _Rule((0,), (0,), (0,))),
     "native_batch_norm_backward": _GRADIENT._replace(results=(0,)),
@@ -100,10 +103,10 @@ class _Narrowed:
     def narrow(self, node: Node) -> bool:
         """Add a node in 16 bits, if it is to run so."""
         rule = _rule(node)
-        if rule is None:
+        if rule is None or not _holds(node, self._dtype):
             return False
         deciding = _floats(_chosen(node.args, rule.decide))
-        given = {*_floats((_chosen(node.args, rule.cast), node.kwargs))}
+        given = {*_floats(_chosen(node.args, rule.cast))}  # masks, which have names, stay
         changed = _floats(_chosen(node.outputs, rule.results))
         if not self._born.issuperset(deciding) or not _all_float32({*given, *changed}):
             return False
@@ -150,11 +153,19 @@ class _Narrowed:
 
 def _rule(node: Node) -> _Rule | None:
     """Return the rule of a node's operator."""
-    if node.opaque:
+    if node.opaque or schema(node).is_mutable or node.title == "aten.view.dtype":
         return None
     if is_view(node):
         return _FOLLOWS
-    return _RULES.get(node.title.removeprefix("aten.").partition(".")[0])
+    rule = _RULES.get(node.title.removeprefix("aten.").partition(".")[0])
+    masked = rule in _MASKED and node.args[_MASKED[rule]] is not None
+    return None if masked else rule
+
+
+def _holds(node: Node, dtype: torch.dtype) -> bool:
+    """Say whether 16 bits hold the numbers given, such as the value of a padding."""
+    numbers = [arg for arg in (*node.args, *node.kwargs.values()) if type(arg) is float]
+    return all(abs(number) <= torch.finfo(dtype).max for number in numbers)
 
 
 def _chosen(things: tuple[Any, ...], places: tuple[int, ...] | None) -> list[Any]:
