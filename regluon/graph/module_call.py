@@ -227,7 +227,12 @@ class _Looks(TorchFunctionMode):
         """Run a function of torch's."""
         if func in _LOOKS:
             self.trace.object(f"{func.__name__}() of a tensor is called", self.trace.where())
-        return func(*args, **(kwargs or {}))
+        found = func(*args, **(kwargs or {}))
+        # TransformerEncoder asks this, and then whether a mode like this one looks on.
+        asked = func is torch._nested_tensor_from_mask_left_aligned
+        if asked and found and not torch.is_grad_enabled():
+            raise Restart("torch would leave out what is masked, in a nested tensor")
+        return found
 
 
 class ModuleExecution(Execution):

@@ -1,5 +1,7 @@
 """hybridize() on torch modules that a program cannot stand for: they stay eager, and say why."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -229,3 +231,20 @@ def test_a_module_without_parameters_or_with_shared_ones():
             net.zero_grad()
             net(x).sum().backward()
         assert farthest(module, reference) == 0
+
+
+def test_an_encoder_that_leaves_out_what_is_masked_stays_eager(caplog):
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    module, reference = (net.eval() for net in pair(lambda: nn.TransformerEncoder(layer, 2)))
+    hybridize(module)
+    mask = torch.tensor([[False, False, True], [False, False, False]])
+    x = torch.randn(2, 3, 8, dtype=torch.float64)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nested tensors are a prototype
+        for _ in range(4):
+            assert torch.equal(
+                module(x, src_key_padding_mask=mask), reference(x, src_key_padding_mask=mask)
+            )
+            assert torch.allclose(module(x), reference(x))
+    assert "torch would leave out what is masked" in caplog.text
+    assert "aten.addmm" in program(module)  # without a mask
