@@ -56,6 +56,11 @@ def test_products_and_what_follows_are_in_16_bits_and_everything_else_is_not():
     assert count(changed(graph), "aten._to_copy") == 3  # of x, of w once, and of the sum's argument
 
 
+def test_a_product_of_many_axes_stays_in_16_bits():
+    graph = traced(lambda x, w: F.linear(F.linear(x[None], w).relu(), w).exp(), X, W)
+    assert narrow(changed(graph)) == ["mm", "_unsafe_view", "relu", "view", "mm", "_unsafe_view"]
+
+
 def test_inputs_and_results_keep_their_dtypes():
     result = changed(traced(lambda x, w: (x @ w, (x @ w).relu(), x), X, W))
     assert narrow(result) == ["mm", "mm"]  # what is only returned is computed in float32
@@ -148,6 +153,13 @@ def test_statistics_stay_in_float32():
     ours, exact = results(result, tensors), results(graph, tensors)
     for one, other in zip(ours[-6:], exact[-6:], strict=True):  # what is written to the buffers
         torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2)
+
+
+def test_a_norm_without_parameters_has_statistics_in_float32():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    graph, tensors = training(net, PICTURES)
+    result = changed(functional(graph))
+    assert not [name for name in narrow(result) if "batch_norm" in name]
 
 
 @pytest.mark.parametrize("kind", ["network", "mlp"])

@@ -40,6 +40,7 @@ _RULES = {
     "native_batch_norm_backward": _GRADIENT._replace(results=(0,)),
     "cudnn_batch_norm_backward": _Rule((0,), (0, 1), (0,)),
     **dict.fromkeys(("add", "sub", "rsub", "mul", "neg", "cat", "clone"), _FOLLOWS),
+    "_unsafe_view": _FOLLOWS,
     **dict.fromkeys(("constant_pad_nd", "max_pool2d_with_indices", "avg_pool2d"), _FOLLOWS),
     **dict.fromkeys(("relu", "leaky_relu", "hardtanh", "hardsigmoid", "hardswish"), _FOLLOWS),
     **dict.fromkeys(("sigmoid", "tanh", "gelu", "silu"), _FOLLOWS),
@@ -157,9 +158,13 @@ def _rule(node: Node) -> _Rule | None:
         return None
     if is_view(node):
         return _FOLLOWS
-    rule = _RULES.get(node.title.removeprefix("aten.").partition(".")[0])
-    masked = rule in _MASKED and node.args[_MASKED[rule]] is not None
-    return None if masked else rule
+    name = node.title.removeprefix("aten.").partition(".")[0]
+    rule = _RULES.get(name)
+    if rule in _MASKED and node.args[_MASKED[rule]] is not None:
+        return None
+    if "batch_norm" in name and not any(node.args[2:5]):
+        return None  # without any parameter its statistics would be in 16 bits as well
+    return rule
 
 
 def _holds(node: Node, dtype: torch.dtype) -> bool:
