@@ -18,6 +18,7 @@ from regluon.graph.passes.memory import planned
 
 
 _FILE = "<regluon program>"
+_ODD = re.compile(r"[^0-9A-Za-z_]")
 _OWN = re.compile(r"f\d+|a\d+_\d+|flat|torch")  # names of the generated source
 
 
@@ -261,7 +262,7 @@ def _names(graph: Graph) -> dict[Value, str]:
     outputs = (value for node in graph.nodes for value in node.outputs)
     for value in (*graph.inputs, *graph.constants, *outputs):
         if value is not None and value not in names:
-            name = plain = "".join(c if c.isalnum() else "_" for c in f"{value.name}") or "v"
+            name = plain = _ODD.sub("_", value.name) or "v"
             while name in taken or _OWN.fullmatch(name) or not _is_name(name):
                 name = f"v{len(taken)}_{plain}"
             taken.add(name)
