@@ -59,6 +59,11 @@ def strayed(results: Sequence[_Pair], gradients: Sequence[_Pair]) -> str:
 
 def _norms(one: Tensor, other: Tensor) -> tuple[float, float, float]:
     """Return the norms of two tensors and of their difference, where the second is finite."""
+    if other.is_complex():
+        one, other = (
+            torch.view_as_real(one.resolve_conj()),
+            torch.view_as_real(other.resolve_conj()),
+        )
     if not other.is_floating_point():
         return 0.0, 0.0, 0.0
     one, other = (t.detach().double().where(other.isfinite(), 0) for t in (one, other))

@@ -85,5 +85,11 @@ def test_16_bits_have_to_hold_what_float32_holds(value):
     assert "gradient 1 is off by" in strayed([], [(other, other), (one * 1e-9, other * 1e-9)])
 
 
+def test_complex_numbers_are_compared_too():
+    one = torch.ones(2, dtype=torch.complex64)
+    assert strayed([(one * 1.01, one)], []) == ""
+    assert "result 0 is off by" in strayed([(one * torch.inf, one)], [])
+
+
 def test_whole_numbers_may_be_others_in_16_bits():
     assert strayed([(torch.tensor([1]), torch.tensor([7]))], []) == ""

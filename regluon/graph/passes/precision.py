@@ -83,7 +83,9 @@ class _Narrowed:
         self.nodes: list[Node] = []
         self._site = NOWHERE  # of the nodes to come
         self._dtype = dtype
-        self._effects = Effects(graph)
+        self._effects = effects = Effects(graph)
+        strided = (node for node in graph.nodes if node.title == "aten.as_strided.default")
+        self._strided = effects.groups(value for node in strided for value in node.inputs)
         self._forms: dict[Value, Value] = {}
         self._born: set[Value] = set()  # computed in 16 bits
         self._widened: set[Value] = set()  # those of them that are there in float32, too
@@ -111,7 +113,7 @@ class _Narrowed:
         changed = _floats(_chosen(node.outputs, rule.results))
         if not self._born.issuperset(deciding) or not _all_float32({*given, *changed}):
             return False
-        written = {value for value in changed if self._is_written(value)}
+        written = {value for value in changed if self._is_bound(value)}
         if not given or not changed or (written and deciding):
             return False
         self._site = node.site
@@ -135,7 +137,7 @@ class _Narrowed:
         if form is None:
             form = self._named(value)
             self._cast(value, form, self._dtype)
-            if not self._is_written(value):
+            if not self._is_bound(value):
                 self._forms[value] = form
         return form
 
@@ -148,8 +150,11 @@ class _Narrowed:
         cast = torch.ops.aten._to_copy.default
         self.nodes.append(Node(cast, (source,), {"dtype": dtype}, (result,), self._site))
 
-    def _is_written(self, value: Value) -> bool:
-        return self._effects.is_written(value) or self._effects.is_restless(value)
+    def _is_bound(self, value: Value) -> bool:
+        """Say whether a value stays in its memory: a node writes that, or knows its layout."""
+        effects = self._effects
+        strided = effects.memory(value) in self._strided
+        return strided or effects.is_written(value) or effects.is_restless(value)
 
 
 def _rule(node: Node) -> _Rule | None:
@@ -168,9 +173,18 @@ def _rule(node: Node) -> _Rule | None:
 
 
 def _holds(node: Node, dtype: torch.dtype) -> bool:
-    """Say whether 16 bits hold the numbers given, such as the value of a padding."""
-    numbers = [arg for arg in (*node.args, *node.kwargs.values()) if type(arg) is float]
-    return all(abs(number) <= torch.finfo(dtype).max for number in numbers)
+    """Say whether 16 bits hold the numbers given, such as the value of a padding.
+
+    Of a sum with a large number little else would be left.
+    """
+    numbers = [arg for arg in (*node.args, *node.kwargs.values()) if type(arg) in (int, float)]
+    summed = node.title.startswith(("aten.add.", "aten.sub.", "aten.rsub."))
+    if summed and any(
+        value.meta and not value.meta.dtype.is_floating_point for value in node.inputs
+    ):
+        return False
+    most = 1.0 if summed else torch.finfo(dtype).max
+    return is_view(node) or all(abs(number) <= most for number in numbers)
 
 
 def _chosen(things: tuple[Any, ...], places: tuple[int, ...] | None) -> list[Any]:
