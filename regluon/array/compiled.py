@@ -54,6 +54,7 @@ class Compiled:
         read = [place for place in captured.written if calls.inputs[place] not in kept]
         read = read if self.recording else []
         self.execution = Execution(calls, captured.live, captured.written, plan, arguments, read)
+        self.execution.title = title
         self.seconds = math.inf  # of the fastest run so far
 
     def quick(self, arrays: Sequence[Handle], beside: Sequence[tuple[Any, Handle]]) -> Quick | None:

@@ -19,7 +19,7 @@ from regluon.graph.execution import Plan
 
 # What `F` is for NumPy-like arrays: all of nd with `F.np` and `F.npx`, as in MXNet 1.9.
 _NUMPY = SimpleNamespace(**{**vars(nd), "np": np, "npx": npx})
-_OPTIONS = {
+OPTIONS = {
     "clear",
     "inline_limit",
     "forward_bulk_size",
@@ -108,7 +108,7 @@ class HybridBlock(Block):
         >>> [net(mx.nd.ones((1, 3))).asnumpy().tolist() for _ in range(4)][-1]
         [[3.0, 3.0]]
         """
-        unknown = set(kwargs) - _OPTIONS
+        unknown = set(kwargs) - OPTIONS
         if unknown:
             raise TypeError(f"hybridize() has no option {', '.join(sorted(unknown))}")
         plan = Plan(verify, static_alloc, static_shape, not passes, backend, mixed_precision)

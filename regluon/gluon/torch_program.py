@@ -65,7 +65,7 @@ def hybridize(
     mixed_precision: "bfloat16" or "float16" lets programs compute products, convolutions and
         attention in it, and what follows them if that is harmless; parameters, arguments, results
         and gradients stay in float32. `verify` compares with the eager calls, which are in float32.
-        Nothing is to be said of it by `torch.autocast`, which works as ever without it.
+        It needs no `torch.autocast` around it.
 
     >>> import torch
     >>> net = hybridize(torch.nn.Linear(3, 2))
@@ -92,8 +92,14 @@ def check_module(function: str, module: Any) -> None:
 def program(module: torch.nn.Module) -> str:
     """Return the source of all programs of a hybridized module, with the user's lines beside it.
 
-    It is "" where there is none yet, and for modules that are not hybridized.
+    It is "" where there is none yet, and for modules that are not hybridized. Blocks and training
+    steps have a `program` of their own.
     """
+    if not isinstance(module, torch.nn.Module):
+        raise MXNetError(
+            f"program() takes a torch.nn.Module, not {type(module).__name__}: blocks and steps "
+            "have an attribute `program`"
+        )
     programs = module._compiled_call_impl
     return str(programs) if isinstance(programs, Programs) else ""
 
@@ -223,6 +229,7 @@ class Programs:
         live = [tensor.requires_grad for tensor in (*given, *own)]
         recording = torch.is_grad_enabled() and any(live)
         entry = Entry(call, ModuleExecution(call, live, self.plan, self.freeze), recording, given)
+        entry.execution.title, entry.execution.warn = self.title, self._warn
         if len(entries) >= _MANY:
             entry.execution.refused = "there are too many signatures"
             self._warn(f"{_MANY} signatures are compiled; calls with others run eagerly")

@@ -97,6 +97,8 @@ class Execution:
         self.read = tuple(read)
         self.plan = plan
         self.fixed = fixed  # inputs from this place on are parameters and the like
+        self.title = "the program"  # for messages
+        self.warn: Callable[[str], None] = self._warn  # why it is refused
         self.freeze = True  # compute what depends on parameters alone again after an update only
         self.refused = ""
         self.program: Program | Prepared | None = None
@@ -299,15 +301,27 @@ class Execution:
                 return make(exact, precision)
             found = make(exact, None)
             if agrees(found, exact, None):
-                if precision is None:
-                    return found
-                try:
-                    found = make(exact, precision)
-                    return found if agrees(found, True, precision) else None
-                except Exception as error:  # there is no such kernel in 16 bits, or the like
-                    self._refuse(f"the compiled program fails in 16 bits: {error}")
-                    return None
+                return found if precision is None else self._narrower(found, make, agrees, exact)
         return None
+
+    def _narrower(
+        self,
+        wide: _Made,
+        make: Callable[[bool, torch.dtype | None], _Made],
+        agrees: Callable[[_Made, bool, torch.dtype | None], bool],
+        exact: bool,
+    ) -> _Made:
+        """Return the program in 16 bits, or with a warning the one in float32."""
+        try:
+            found = make(exact, self.plan.precision)
+            if agrees(found, True, self.plan.precision):
+                return found
+        except Exception as error:  # there is no such kernel in 16 bits, or the like
+            _log.warning("%s stays in float32: in 16 bits it fails: %s", self.title, error)
+        return wide
+
+    def _warn(self, reason: str) -> None:
+        _log.warning("%s stays eager: %s", self.title, reason)
 
     def equals(
         self,
@@ -327,16 +341,14 @@ class Execution:
         seen = pairs[:count] + [(trial[place], tensors[place]) for place in self.written]
         if precision is not None:
             wrong = strayed(seen, _present(pairs[count:]))
-        else:
-            wrong = far(seen + _present(pairs[count:]), self.plan.exact)
+            if wrong:
+                _log.warning("%s stays in float32: %s", self.title, wrong)
+            return not wrong
+        wrong = far(seen + _present(pairs[count:]), self.plan.exact)
         if wrong and last:
-            self._refuse(f"the compiled program differs from the eager one: {wrong}")
+            self.refused = f"the compiled program differs from the eager one: {wrong}"
+            self.warn(self.refused)
         return not wrong
-
-    def _refuse(self, reason: str) -> None:
-        """Let all further calls be eager ones."""
-        self.refused = reason
-        _log.warning("%s; the block stays eager", reason)
 
 
 def _present(pairs: Sequence[tuple[Any, Any]]) -> list[tuple[Tensor, Tensor]]:

@@ -41,16 +41,18 @@ def far(pairs: Sequence[_Pair], exact: bool) -> str:
 def strayed(results: Sequence[_Pair], gradients: Sequence[_Pair]) -> str:
     """Say what a program in 16 bits computes that is far from float32, or "".
 
-    Without gradients no result may be off by more than half its norm. In training norms alone are
-    compared, because rectifiers and normalization by few samples let rounding grow to the size of
-    the gradients themselves. What is small beside the others of its kind, and whole numbers, such
-    as places of maxima, may differ.
+    No result may be off by more than half its norm, in training by its norm. Of gradients norms
+    alone are compared, because rectifiers and normalization by few samples let rounding grow to
+    the size of the gradients themselves. What is small beside the others of its kind, and whole
+    numbers, such as places of maxima, may differ.
     """
     for kind, pairs in (("result", results), ("gradient", gradients)):
         norms = [_norms(*pair) for pair in pairs]
         least = 1e-2 * max((size for _, size, _ in norms), default=0.0)
         for place, (found, size, off) in enumerate(norms):
-            near = size / _RATIO <= found <= size * _RATIO if gradients else off <= size / 2
+            near = size / _RATIO <= found <= size * _RATIO
+            if kind == "result":
+                near = off <= (size if gradients else size / 2)
             if not math.isfinite(found) or not (near or size <= least):
                 norms_are = f"its norm is {found:.3g}, in float32 {size:.3g}"
                 return f"{kind} {place} is off by {off:.3g} in 16 bits: {norms_are}"

@@ -262,9 +262,9 @@ def _names(graph: Graph) -> dict[Value, str]:
     outputs = (value for node in graph.nodes for value in node.outputs)
     for value in (*graph.inputs, *graph.constants, *outputs):
         if value is not None and value not in names:
-            name = plain = _ODD.sub("_", value.name) or "v"
+            name = _ODD.sub("_", value.name) or "v"
             while name in taken or _OWN.fullmatch(name) or not _is_name(name):
-                name = f"v{len(taken)}_{plain}"
+                name = f"v{len(taken)}_{name}"
             taken.add(name)
             names[value] = name
     return names

@@ -53,7 +53,7 @@ def test_dtypes_stand_in_the_source():
 
 def test_inputs_may_have_names_that_the_source_uses():
     trace, tensors = Trace(), [torch.full((2,), float(n)) for n in range(4)]
-    inputs = trace.inputs(tensors, ["f0", "a1_0", "torch", "r\u00b2"])
+    inputs = trace.inputs(tensors, ["f0", "v1_f0", "torch", "r\u00b2"])
     with torch.no_grad(), trace:
         first, second, third, fourth = tensors
         result = torch.where(first > 0, second, float("inf")).to(torch.float64).split(1)[0]

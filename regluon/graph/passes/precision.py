@@ -55,9 +55,10 @@ _RULES = {
 def in_mixed_precision(graph: Graph, dtype: torch.dtype) -> Graph:
     """Compute products, convolutions and attention of float32 in `dtype`, and what follows them.
 
-    What follows keeps to 16 bits where that loses nothing more: rectifiers and other activations,
-    sums, pooling, batch normalization (with its statistics in float32), views. Everything else,
-    such as exponentials, means, norms and losses, runs in float32 as it did. Inputs and outputs
+    What follows keeps to 16 bits where that loses little more: rectifiers and other activations,
+    sums without large numbers, pooling, batch normalization (with its statistics in float32),
+    views. Everything else, such as exponentials, means, norms and losses, runs in float32 as it
+    did. Inputs and outputs
     keep their dtypes; an output is in float32 from the last product on, so that gradients that are
     sums are added up in float32. Memory that is written in place stays in float32, and nothing is
     changed of float64 and of what the program itself computes in 16 bits.

@@ -268,3 +268,10 @@ def test_a_network_that_holds_a_module_initializes_only_what_is_new_and_does_not
     for param, old in zip(kept, before, strict=True):
         assert (param.data().asnumpy() == old).all()
     assert net(mx.nd.ones((1, 3))).shape == (1, 2)
+
+
+def test_an_unknown_option_of_hybridize_is_named():
+    block = nn.TorchBlock(torch.nn.Linear(2, 2))
+    with pytest.raises(TypeError, match="no option mixed_precison"):
+        block.hybridize(mixed_precison="bfloat16")
+    block.hybridize(static_alloc=True, backend=None)
