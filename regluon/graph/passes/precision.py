@@ -27,6 +27,7 @@ _EFFICIENT = _Rule((), (0, 1, 2), (0,))
 _EFFICIENT_BACKWARD = _Rule((), (0, 1, 2, 3, 5))
 _MASKED = {_EFFICIENT: 3, _EFFICIENT_BACKWARD: 4}  # by a mask that had to be in 16 bits as well
 
+# Those named cudnn and efficient are a GPU's; they have not been run yet.
 _RULES = {
     **dict.fromkeys(("mm", "bmm", "addmm", "baddbmm", "mv", "addmv"), _ALWAYS),
     **dict.fromkeys(("convolution", "convolution_backward"), _ALWAYS),
@@ -58,10 +59,9 @@ def in_mixed_precision(graph: Graph, dtype: torch.dtype) -> Graph:
     What follows keeps to 16 bits where that loses little more: rectifiers and other activations,
     sums without large numbers, pooling, batch normalization (with its statistics in float32),
     views. Everything else, such as exponentials, means, norms and losses, runs in float32 as it
-    did. Inputs and outputs
-    keep their dtypes; an output is in float32 from the last product on, so that gradients that are
-    sums are added up in float32. Memory that is written in place stays in float32, and nothing is
-    changed of float64 and of what the program itself computes in 16 bits.
+    did. Inputs and outputs keep their dtypes; an output is in float32 from the last product on, so
+    that gradients that are sums are added up in float32. Memory that is written in place stays in
+    float32, and nothing is changed of float64 and of what the program itself computes in 16 bits.
 
     Micikevicius et al., Mixed Precision Training, 2018 (arXiv:1710.03740). `torch.autocast` casts
     by similar lists while Python runs.
