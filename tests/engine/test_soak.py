@@ -11,6 +11,7 @@ import pytest
 
 from tools.soak_engine import MODES, Census, Soak, growth
 
+
 ROOT = Path(__file__).parents[2]
 
 
