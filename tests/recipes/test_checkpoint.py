@@ -33,8 +33,10 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path):
 
 
 def trained(steps=3):
-    net = nn.HybridSequential()
-    net.add(nn.Dense(4, in_units=3, activation="relu"), nn.Dropout(0.5), nn.Dense(2, in_units=4))
+    net = nn.HybridSequential(prefix="net_")
+    with net.name_scope():  # Trainers sort by name: dense100 comes before dense99
+        net.add(nn.Dense(4, in_units=3, activation="relu"), nn.Dropout(0.5))
+        net.add(nn.Dense(2, in_units=4))
     net.initialize()
     trainer = gluon.Trainer(net.collect_params(), "adam", {"learning_rate": 0.01})
     for _ in range(steps):
