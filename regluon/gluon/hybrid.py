@@ -1,6 +1,7 @@
 """HybridBlock: a block that `hybridize()` may compile, by `forward` or `hybrid_forward(F, x)`."""
 
 import logging
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,13 +20,20 @@ from regluon.graph.execution import Plan
 
 # What `F` is for NumPy-like arrays: all of nd with `F.np` and `F.npx`, as in MXNet 1.9.
 _NUMPY = SimpleNamespace(**{**vars(nd), "np": np, "npx": npx})
-OPTIONS = {
+_OPTIONS = {
     "clear",
     "inline_limit",
     "forward_bulk_size",
     "backward_bulk_size",
 }
 _log = logging.getLogger("regluon.hybridize")
+
+
+def check_options(given: Iterable[str], *known: str) -> None:
+    """Raise TypeError for options of `hybridize` that are neither MXNet's nor known."""
+    unknown = {*given} - _OPTIONS - {*known}
+    if unknown:
+        raise TypeError(f"hybridize() has no option {', '.join(sorted(unknown))}")
 
 
 class HybridBlock(Block):
@@ -108,9 +116,7 @@ class HybridBlock(Block):
         >>> [net(mx.nd.ones((1, 3))).asnumpy().tolist() for _ in range(4)][-1]
         [[3.0, 3.0]]
         """
-        unknown = set(kwargs) - OPTIONS
-        if unknown:
-            raise TypeError(f"hybridize() has no option {', '.join(sorted(unknown))}")
+        check_options(kwargs)
         plan = Plan(verify, static_alloc, static_shape, not passes, backend, mixed_precision)
         if active:
             native.ready()  # what there is already is loaded; else it is built while we go on

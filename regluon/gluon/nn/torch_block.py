@@ -13,7 +13,7 @@ from regluon.array.handle import Handle
 from regluon.array.np_ndarray import ndarray
 from regluon.base import MXNetError
 from regluon.gluon.failure import no_array
-from regluon.gluon.hybrid import OPTIONS, HybridBlock
+from regluon.gluon.hybrid import HybridBlock, check_options
 from regluon.gluon.parameter import Parameter
 from regluon.gluon.torch_program import hybridize
 from regluon.ops.dtype import dtype_name
@@ -81,9 +81,7 @@ class TorchBlock(HybridBlock):
 
         Blocks around it stay eager, since only running the module tells the shape of its output.
         """
-        unknown = set(kwargs) - OPTIONS - {"static_alloc", "static_shape", "backend"}
-        if unknown:  # the known ones come from networks around it
-            raise TypeError(f"hybridize() has no option {', '.join(sorted(unknown))}")
+        check_options(kwargs, "static_alloc", "static_shape", "backend")  # of networks around it
         self._active = active
         options = {"verify": verify, "passes": passes, "mixed_precision": mixed_precision}
         hybridize(self.module, active, **options)

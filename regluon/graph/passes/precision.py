@@ -12,20 +12,22 @@ class _Rule(NamedTuple):
     """How an operator runs in 16 bits; None stands for all places.
 
     It does if its arguments at `decide` have been computed in 16 bits. Those at `cast` are brought
-    to them, and its results at `results` come out in them.
+    to them, and its results at `results` come out in them. It does not if an argument at `unless`
+    is given, or none of those at `needs`.
     """
 
     decide: tuple[int, ...] | None = None
     cast: tuple[int, ...] | None = None
     results: tuple[int, ...] | None = None
+    unless: tuple[int, ...] = ()
+    needs: tuple[int, ...] = ()
 
 
 _FOLLOWS = _Rule()
 _ALWAYS = _Rule(decide=())
 _GRADIENT = _Rule((1,), (0, 1))  # to the second argument, which was in the forward pass
-_EFFICIENT = _Rule((), (0, 1, 2), (0,))
-_EFFICIENT_BACKWARD = _Rule((), (0, 1, 2, 3, 5))
-_MASKED = {_EFFICIENT: 3, _EFFICIENT_BACKWARD: 4}  # by a mask that had to be in 16 bits as well
+# Without any parameter the statistics of a norm would be in 16 bits as well.
+_NORM = _Rule((0,), (0,), (0,), needs=(2, 3, 4))
 
 # Those named cudnn and efficient are a GPU's; they have not been run yet.
 _RULES = {
@@ -34,12 +36,13 @@ _RULES = {
     # The sums of exponentials, argument or result, stay in float32.
     "_scaled_dot_product_flash_attention_for_cpu": _Rule((), None, (0,)),
     "_scaled_dot_product_flash_attention_for_cpu_backward": _Rule((), (0, 1, 2, 3, 4)),
-    "_scaled_dot_product_efficient_attention": _EFFICIENT,
-    "_scaled_dot_product_efficient_attention_backward": _EFFICIENT_BACKWARD,
+    # A mask would have to be in 16 bits here, which do not hold the least number of float32.
+    "_scaled_dot_product_efficient_attention": _Rule((), (0, 1, 2), (0,), unless=(3,)),
+    "_scaled_dot_product_efficient_attention_backward": _Rule((), (0, 1, 2, 3, 5), unless=(4,)),
     # So do statistics, and what scales and shifts by them.
-    **dict.fromkeys(("native_batch_norm", "cudnn_batch_norm"), _Rule((0,), (0,), (0,))),
-    "native_batch_norm_backward": _GRADIENT._replace(results=(0,)),
-    "cudnn_batch_norm_backward": _Rule((0,), (0, 1), (0,)),
+    **dict.fromkeys(("native_batch_norm", "cudnn_batch_norm"), _NORM),
+    "native_batch_norm_backward": _NORM._replace(decide=(1,), cast=(0, 1)),
+    "cudnn_batch_norm_backward": _NORM._replace(cast=(0, 1)),
     **dict.fromkeys(("add", "sub", "rsub", "mul", "neg", "cat", "clone"), _FOLLOWS),
     "_unsafe_view": _FOLLOWS,
     **dict.fromkeys(("constant_pad_nd", "max_pool2d_with_indices", "avg_pool2d"), _FOLLOWS),
@@ -164,13 +167,10 @@ def _rule(node: Node) -> _Rule | None:
         return None
     if is_view(node):
         return _FOLLOWS
-    name = node.title.removeprefix("aten.").partition(".")[0]
-    rule = _RULES.get(name)
-    if rule in _MASKED and node.args[_MASKED[rule]] is not None:
+    rule = _RULES.get(node.title.removeprefix("aten.").partition(".")[0])
+    if rule is None or any(_chosen(node.args, rule.unless)):
         return None
-    if "batch_norm" in name and not any(node.args[2:5]):
-        return None  # without any parameter its statistics would be in 16 bits as well
-    return rule
+    return rule if not rule.needs or any(_chosen(node.args, rule.needs)) else None
 
 
 def _holds(node: Node, dtype: torch.dtype) -> bool:
