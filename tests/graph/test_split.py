@@ -25,16 +25,30 @@ def run(graph, *tensors):
     return python(graph, source_of(graph))(*tensors)
 
 
+def run_both(parts, tensors, seed):
+    """Return the result of the forward half, and the gradients of the backward one."""
+    first = run(parts.forward, *tensors)
+    given = [tensors[place] for place in parts.needed] + [first[place] for place in parts.reused]
+    return first[0], run(parts.backward, *given, *first[1:], seed)
+
+
+def noted(function, x, seed):
+    """Return the halves of a program that returns `x` and then what the function does."""
+    trace = Trace()
+    inputs = trace.inputs([x, seed], ["x", "seed"])
+    with torch.no_grad(), trace:
+        found = function(x, seed)
+    return split(trace.graph(inputs, [x, *found]), 1, inputs[1:]), found
+
+
 def test_both_halves_together_compute_what_was_traced():
     def function(x, w):
         return torch.softmax(torch.tanh(x @ w), 1) * x.sum()
 
     x, w = torch.randn(3, 4), torch.randn(4, 5)
     both, seed, result, found = halves(function, x, w)
-    first = run(both.forward, x, w)
-    assert torch.equal(first[0], result)
-    given = [[x, w][place] for place in both.needed] + [first[place] for place in both.reused]
-    gradients = run(both.backward, *given, *first[1:], seed)
+    first, gradients = run_both(both, [x, w], seed)
+    assert torch.equal(first, result)
     for one, other in zip(gradients, found, strict=True):
         assert torch.equal(one, other)
 
@@ -56,32 +70,27 @@ def test_results_that_the_backward_pass_needs_are_not_kept_twice():
 
 def test_what_the_backward_pass_reads_is_not_written_before():
     """A program whose last node writes what another one reads, as after the pass on memory."""
-    x, seed = torch.rand(3), torch.rand(3)
-    trace = Trace()
-    inputs = trace.inputs([x, seed], ["x", "seed"])
-    with torch.no_grad(), trace:
+
+    def function(x, seed):
         y = x.exp()
         slope = seed * y
         y.mul_(2)
         gradient = slope + y
-        both = [y.sum(), gradient]
-    parts = split(trace.graph(inputs, [x, *both]), 1, inputs[1:])
-    first = run(parts.forward, x)
-    given = [x for _ in parts.needed] + [first[place] for place in parts.reused]
-    found = run(parts.backward, *given, *first[1:], seed)
+        return [y.sum(), gradient]
+
+    x, seed = torch.rand(3), torch.rand(3)
+    parts, both = noted(function, x, seed)
+    _, found = run_both(parts, [x], seed)
     for one, other in zip(found, both, strict=True):
         assert torch.equal(one, other)
 
 
 def test_what_the_backward_pass_has_written_is_read_after():
-    x, seed = torch.rand(3), torch.rand(3)
-    trace = Trace()
-    inputs = trace.inputs([x, seed], ["x", "seed"])
-    with torch.no_grad(), trace:
+    def function(x, seed):
         y = x.exp()
         y.mul_(seed)
-        later = y[:2].cos()
-    parts = split(trace.graph(inputs, [x, later]), 1, inputs[1:])
-    first = run(parts.forward, x)
-    given = [x for _ in parts.needed] + [first[place] for place in parts.reused]
-    assert torch.equal(run(parts.backward, *given, *first[1:], seed)[0], later)
+        return [y[:2].cos()]
+
+    x, seed = torch.rand(3), torch.rand(3)
+    parts, (later,) = noted(function, x, seed)
+    assert torch.equal(run_both(parts, [x], seed)[1][0], later)
